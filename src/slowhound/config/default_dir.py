@@ -24,7 +24,7 @@ import tempfile
 from slowhound.runtime.app_files import absolute
 
 _CLEAN = re.compile(r"[^A-Za-z0-9_]+")
-NAME_LIMIT = 32
+LABEL_LIMIT = 32
 
 
 def host_name() -> str:
@@ -44,7 +44,7 @@ def user_id() -> int | str:
 def project_name(label: str, *whose: str) -> str:
     """A name that only this project has: ``label`` is for people, ``whose`` makes it unique."""
     digits = hashlib.sha256("\0".join(whose).encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return "-".join(filter(None, (_CLEAN.sub("_", label).strip("_")[:NAME_LIMIT], digits)))
+    return "-".join(filter(None, (_CLEAN.sub("_", label).strip("_")[:LABEL_LIMIT], digits)))
 
 
 def default_folder(project: str = "") -> str:

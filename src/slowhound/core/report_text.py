@@ -11,14 +11,14 @@ from slowhound.event.formats import one_line, printable
 if TYPE_CHECKING:
     from slowhound.core.observations import LastStack
 
-DATE = "%d-%m-%Y %H:%M:%S UTC"
+DOGSLOW_DATE = "%d-%m-%Y %H:%M:%S UTC"
 SHOWN_MOMENTS = 50
 
 
 def date(seconds: float) -> str:
     """The moment in dogslow's form."""
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime(DATE)
+        return datetime.fromtimestamp(seconds, UTC).strftime(DOGSLOW_DATE)
     except (OverflowError, ValueError, OSError):  # of a report that another process has written
         return "not known"
 

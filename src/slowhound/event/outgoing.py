@@ -26,5 +26,5 @@ class Outgoing:
 
 
 # For a request that ``SAMPLING`` leaves out: all is done.
-NOTHING = Outgoing({}, b"", "")
-NOTHING.stored = NOTHING.shown = NOTHING.fed = [0]
+NOT_KEPT = Outgoing({}, b"", "")
+NOT_KEPT.stored = NOT_KEPT.shown = NOT_KEPT.fed = [0]

@@ -18,10 +18,10 @@ import msgspec
 from slowhound.event.formats import encodable, utf8
 from slowhound.runtime.library_names import MSGSPEC, Errors
 
-VERSION = 1
+PROFILE_VERSION = 1
 TORN: Errors = (OSError, EOFError, zlib.error, RecursionError, *MSGSPEC)
 SUFFIX = ".flame.json.gz"
-NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
+PROFILE_NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
 # What a file may unpack to; ours stay far below, a forged one must not fill the memory.
 MAX_BYTES = 256 * 1024**2
 
@@ -89,7 +89,7 @@ class Profile(msgspec.Struct, frozen=True):
     samples: list[ProfileSample]
     accuracy: Accuracy = Accuracy()
     requests: int = 1  # how many were merged
-    v: int = VERSION
+    v: int = PROFILE_VERSION
 
 
 def dump(profile: Profile) -> bytes:
@@ -120,8 +120,10 @@ def load(data: bytes) -> Profile:
         profile = msgspec.json.decode(text, type=Profile)
     except TORN as exc:
         raise ValueError(f"not a profile: {exc}") from exc
-    if profile.v != VERSION:
-        raise ValueError(f"a profile of version {profile.v}; this slowhound reads {VERSION}")
+    if profile.v != PROFILE_VERSION:
+        raise ValueError(
+            f"a profile of version {profile.v}; this slowhound reads {PROFILE_VERSION}"
+        )
     if not _consistent(profile):
         raise ValueError("a profile that points outside itself")
     return profile

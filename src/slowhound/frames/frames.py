@@ -173,7 +173,7 @@ class Frame(NamedTuple):
 # Outermost frame first, as in a traceback.
 Stack = tuple[Frame, ...]
 # Represents the middle of a deep stack.
-LEFT_OUT = Frame("<slowhound>", 0, "frames of a deep stack, left out")
+CUT_FRAMES = Frame("<slowhound>", 0, "frames of a deep stack, left out")
 
 
 class TakenStack(NamedTuple):
@@ -197,7 +197,7 @@ def frame_at(code: CodeType, line: int | None) -> Frame:
 def from_frame(frame: FrameType | None) -> Stack:
     """The stack that ends in the live ``frame``; of a deep one, both ends."""
     seen = reversed(walk(frame, "f_code", "f_lineno"))
-    return tuple([LEFT_OUT if each is None else frame_at(*each) for each in seen])
+    return tuple([CUT_FRAMES if each is None else frame_at(*each) for each in seen])
 
 
 def from_traceback(traceback: TracebackType | None) -> Stack:

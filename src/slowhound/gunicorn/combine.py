@@ -16,9 +16,9 @@ from slowhound.runtime.library_names import find, patch
 from slowhound.system.guard import guard
 
 # Before the application's own hook, so that the record exists when that runs.
-FIRST = ("pre_fork", "post_worker_init", "pre_request")
+OURS_FIRST = ("pre_fork", "post_worker_init", "pre_request")
 # After it, so that what it adds to the context is in the event.
-LAST = ("post_request", "worker_exit", "child_exit", "on_exit")
+OURS_LAST = ("post_request", "worker_exit", "child_exit", "on_exit")
 SETUP = "gunicorn.arbiter.Arbiter.setup"
 MURDER = "gunicorn.arbiter.Arbiter.murder_workers"
 KILL = "gunicorn.arbiter.Arbiter.kill_worker"
@@ -88,12 +88,12 @@ def _watch_signals() -> None:
 
 def combine(cfg: Any) -> None:
     """Combines slowhound's hooks with those of the configuration."""
-    for name in FIRST + LAST:
+    for name in OURS_FIRST + OURS_LAST:
         ours = getattr(hooks, name)
         theirs = getattr(cfg, name)
         if theirs is ours or getattr(theirs, "slowhound", False):
             continue
-        pair = (ours, theirs) if name in FIRST else (theirs, ours)
+        pair = (ours, theirs) if name in OURS_FIRST else (theirs, ours)
         combined = _ARITY[name](*pair)
         combined.slowhound = True  # type: ignore[attr-defined]
         cfg.set(name, combined)

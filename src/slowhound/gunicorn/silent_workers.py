@@ -13,7 +13,7 @@ from slowhound.gil import readers, remote_unwinder
 from slowhound.gil.unresponsive import UNRESPONSIVE_AFTER
 from slowhound.gunicorn import arbiter, children
 from slowhound.gunicorn.arbiter import Mailbox, write
-from slowhound.peers.stalled import SHORTEST_PAUSE, StalledPeer
+from slowhound.peers.stalled import SHORTEST_WAIT, StalledPeer
 from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened
 from slowhound.system.guard import guard
@@ -60,7 +60,7 @@ def _is_due(mailbox: Mailbox | None) -> TypeGuard[Mailbox]:
 def _check_all(server: Any, mailboxes: list[Mailbox]) -> None:
     for mailbox in mailboxes:
         # Whatever happens, the others have their turn before this one.
-        mailbox.next_check[0] = int((clock.monotonic() + SHORTEST_PAUSE) * 1e9)
+        mailbox.next_check[0] = int((clock.monotonic() + SHORTEST_WAIT) * 1e9)
         with guard("silent workers"):  # its box may hold anything
             _check_one(server, mailbox)
 

@@ -16,18 +16,18 @@ from types import ModuleType
 from slowhound.instrument import cache, db, exception, gc, http, template, trace, view
 from slowhound.system.guard import guard
 
-ALL: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view, trace)
+INSTRUMENTERS: tuple[ModuleType, ...] = (exception, db, cache, template, http, gc, view, trace)
 
 
 def install() -> None:
     """Installs all; one that fails is left out, logged and counted."""
-    for module in ALL:
+    for module in INSTRUMENTERS:
         with guard(module.__name__):
             module.install()
 
 
 def uninstall() -> None:
     """Undoes ``install``."""
-    for module in ALL:
+    for module in INSTRUMENTERS:
         with guard(module.__name__):
             module.uninstall()

@@ -21,9 +21,9 @@ from slowhound.core.in_flight import current_record, unfinished
 from slowhound.core.record import Record
 from slowhound.instrument.cache_counts import (
     METHODS,
+    NO_COUNTS,
     NO_RESULT,
     NOT_THERE,
-    NOTHING,
     OF_DEFAULT,
     OF_KEYS,
     OF_ONE,
@@ -41,7 +41,7 @@ from slowhound.runtime.static_lookup import in_classes, own, owner_of
 from slowhound.system.guard import guard
 
 # Backends in there return the default of ``get``, and do nothing else with it.
-DJANGOS = "django.core.cache.backends."
+DJANGO_BACKENDS = "django.core.cache.backends."
 
 _guard = guard("cache instrumenter")
 # (class, name of the method) -> the class's own function, and ours.
@@ -82,7 +82,7 @@ def _wrap(backend: type) -> None:
                 ours = _observed(theirs, name)
                 _wrapped[cls, name] = (theirs, ours)
                 setattr(cls, name, ours)
-    if backend.__module__.startswith(DJANGOS):
+    if backend.__module__.startswith(DJANGO_BACKENDS):
         names = frozenset(name for name in OF_ONE if _is_djangos(backend, name))
         _plain[backend] = names if "get" in names else frozenset(), in_classes(backend, "get")
 
@@ -97,7 +97,7 @@ def _is_djangos(backend: type, name: str) -> bool:
     if type(function) is not FunctionType:
         return False
     module = dict.get(function.__globals__, "__name__")
-    if type(module) is not str or not module.startswith(DJANGOS):
+    if type(module) is not str or not module.startswith(DJANGO_BACKENDS):
         return False
     return file_of(function.__code__).endswith(f"{module.replace('.', os.sep)}.py")
 
@@ -269,8 +269,8 @@ class _Call:
 def _count(record: Record, counts: Counts) -> None:
     cache = record.cache
     if cache is None:
-        cache = record.cache = NOTHING._asdict()
-    if counts is NOTHING:
+        cache = record.cache = NO_COUNTS._asdict()
+    if counts is NO_COUNTS:
         return
     hits, misses, sets = counts
     if hits and "cache_hits" in cache:

@@ -24,10 +24,10 @@ class Counts(NamedTuple):
     cache_sets: int | None = 0
 
 
-NOTHING = Counts()
+NO_COUNTS = Counts()
 # The most frequent ones, made once.
 HIT, MISS, SET = Counts(1), Counts(0, 1), Counts(0, 0, 1)
-UNKNOWN = Counts(None, None, None)
+COUNTS_UNKNOWN = Counts(None, None, None)
 NO_RESULT = object()  # the call has not returned
 NOT_THERE = object()  # passed to ``get`` as its default
 # Methods that iterate over keys, which may come from a generator of the application's.
@@ -149,7 +149,7 @@ def counts_of(call: CacheCall) -> Counts:
     """The counts of one call."""
     if call.name in OF_DEFAULT:
         return _get_or_set(call)
-    return NOTHING if call.result is NO_RESULT else METHODS[call.name](call)
+    return NO_COUNTS if call.result is NO_RESULT else METHODS[call.name](call)
 
 
 def _number(things: Any) -> int | None:
@@ -204,12 +204,12 @@ def _get_or_set(call: CacheCall) -> Counts:
             break  # now it reads what was just written
     if missed:
         return Counts(0, 1, sets)
-    return NOTHING if call.result is NO_RESULT else UNKNOWN
+    return NO_COUNTS if call.result is NO_RESULT else COUNTS_UNKNOWN
 
 
 def _set(call: CacheCall) -> Counts:
     """A call that returns False has not written: ``add``, or ``nx`` of a Redis backend."""
-    return NOTHING if call.result is False or _expires_at_once(call, 2) else SET
+    return NO_COUNTS if call.result is False or _expires_at_once(call, 2) else SET
 
 
 def _expires_at_once(call: CacheCall, at: int) -> bool:
@@ -223,7 +223,7 @@ def _expires_at_once(call: CacheCall, at: int) -> bool:
 
 def _set_many(call: CacheCall) -> Counts:
     if _expires_at_once(call, 1):
-        return NOTHING
+        return NO_COUNTS
     number = _number(argument(call, "data", 0, ()))
     if number is None:
         return Counts(0, 0, None)
@@ -232,7 +232,7 @@ def _set_many(call: CacheCall) -> Counts:
 
 
 def _neither(call: CacheCall) -> Counts:
-    return NOTHING
+    return NO_COUNTS
 
 
 # The async methods have these names with an "a" in front.

@@ -30,7 +30,7 @@ from slowhound.system.guard import guard
 _guard = guard("template instrumenter")
 RENDER = "django.template.base.Template.render"
 PARTIAL = "django.template.base.PartialTemplate.render"
-DJANGOS = "django.template.backends.django.DjangoTemplates"
+DJANGO_ENGINE = "django.template.backends.django.DjangoTemplates"
 # A method -> what was there before, which others may have patched, and ours.
 _patched: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
 _wrapped: dict[tuple[type, str], tuple[FunctionType, Callable[..., Any]]] = {}
@@ -51,7 +51,7 @@ def wrap_engines() -> None:
     """Wraps those of other backends, also when a test has overridden ``TEMPLATES``."""
     for engine in settings.TEMPLATES:
         with _guard:  # one whose library is missing fails for the application, later
-            if engine["BACKEND"] != DJANGOS:
+            if engine["BACKEND"] != DJANGO_ENGINE:
                 backend = import_string(engine["BACKEND"])
                 for loads in ("get_template", "from_string"):
                     _wrap(backend, loads, _sees_class)

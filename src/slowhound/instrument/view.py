@@ -24,7 +24,7 @@ from slowhound.system.guard import guard
 
 _guard = guard("view instrumenter")
 RESOLVE = "django.core.handlers.base.BaseHandler.resolve_request"
-UNKNOWN = "the black box knows no view, secrets in paths are not hidden by their names in the route"
+NO_VIEW = "the black box knows no view, secrets in paths are not hidden by their names in the route"
 _original: Callable[..., Any] | None = None
 # True for a request to this path, whose view has these names, that must not be reported; None: all
 # are reported. Set by the recorder.
@@ -35,7 +35,7 @@ def install() -> None:
     """Wraps the one function in which both of Django's handlers, sync and async, resolve a URL."""
     global _original
     if _original is None:
-        _original = find(RESOLVE, UNKNOWN)
+        _original = find(RESOLVE, NO_VIEW)
         if _original is not None:
             patch(RESOLVE, _seen(_original))
 

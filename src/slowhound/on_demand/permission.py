@@ -28,7 +28,7 @@ USER_NOT_READY: Errors = (
     AttributeError,
 )
 PARAMETER = "flames"
-HEADER = "HTTP_SLOWHOUND_FLAMES"
+GRAPH_HEADER = "HTTP_SLOWHOUND_FLAMES"
 SALT = "slowhound.flames"
 # Seconds. For longer than a week, use a setting.
 LONGEST_LIFETIME = 7 * 86400
@@ -54,8 +54,8 @@ def graph_request(meta: Mapping[str, Any]) -> GraphRequest | None:
         name, _, value = part.partition("=")
         if name == PARAMETER:
             values.append(unquote_plus(value))
-    if HEADER in meta:
-        values.append(as_text(meta[HEADER]))
+    if GRAPH_HEADER in meta:
+        values.append(as_text(meta[GRAPH_HEADER]))
     if not values:
         return None
     words = [word.strip() for word in ",".join(values).split(",", MOST_WORDS)[:MOST_WORDS]]

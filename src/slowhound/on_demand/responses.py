@@ -14,12 +14,12 @@ from slowhound.config.config import Config
 from slowhound.core.record import Record
 from slowhound.flames.profile import SUFFIX
 from slowhound.instrument.exception import fields_of
+from slowhound.lifecycle.on_response import CLOSERS
 from slowhound.on_demand.writer import path_of
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.library_names import caught, missing
 
 NO_MATCH = caught("django.urls.NoReverseMatch")
-CLOSERS = "django.http.response.HttpResponseBase:_resource_closers"
 # Names in a graph are escaped. If one should not be, the policy leaves it nothing to do on the
 # site.
 NOTHING_ELSE = (

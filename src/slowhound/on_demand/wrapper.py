@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 
 from slowhound.config.config import Config
 from slowhound.core.record import Record
-from slowhound.on_demand.permission import HEADER, PARAMETER, graph_request, is_allowed
+from slowhound.on_demand.permission import GRAPH_HEADER, PARAMETER, graph_request, is_allowed
 from slowhound.on_demand.profiled_request import ProfiledRequest
 from slowhound.system.guard import guard
 
@@ -23,7 +23,7 @@ _guard = guard("flames on demand")
 def may_ask(meta: Mapping[str, Any]) -> bool:
     """True when a request may ask for a graph: the only cost for all other requests."""
     query = meta.get("QUERY_STRING")
-    return (type(query) is str and PARAMETER in query) or HEADER in meta
+    return (type(query) is str and PARAMETER in query) or GRAPH_HEADER in meta
 
 
 def wrap(get_response: GetResponse, record: Record, config: Config) -> GetResponse:

@@ -42,7 +42,7 @@ from slowhound.runtime.clocks import clock
 from slowhound.system.files import opened
 
 # Seconds between two checks of a process that gives no sign of life.
-SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+SHORTEST_WAIT, LONGEST_WAIT = 1.0, 60.0
 Write = Callable[[dict[str, Any]], None]
 
 
@@ -87,10 +87,10 @@ class StalledPeer:
         if clock.monotonic() < self.next_check:
             return []
         with _alone(self.path) as whole:
-            reports, pause = ([], SHORTEST_PAUSE) if whole is None else self._report_overdue(whole)
+            reports, pause = ([], SHORTEST_WAIT) if whole is None else self._report_overdue(whole)
         # Less and less often: one that has hung for a minute may hang for an hour.
-        longest = min(max(silent / 2, SHORTEST_PAUSE), LONGEST_PAUSE)
-        self.next_check = clock.monotonic() + min(max(pause, SHORTEST_PAUSE), longest)
+        longest = min(max(silent / 2, SHORTEST_WAIT), LONGEST_WAIT)
+        self.next_check = clock.monotonic() + min(max(pause, SHORTEST_WAIT), longest)
         return reports
 
     def _report_overdue(self, state: BoxState) -> tuple[list[str], float]:
@@ -102,14 +102,14 @@ class StalledPeer:
             if not pending.reported
             and (threshold := _threshold(pending, settings, self.path)) is not None
         ]
-        next_due = min((-each for each, _, _ in late if each < 0), default=LONGEST_PAUSE)
+        next_due = min((-each for each, _, _ in late if each < 0), default=LONGEST_WAIT)
         overdue = [each for each in late if each[0] >= 0]
         hold = examine(self.path, state, self.readers) if overdue else None
         if hold is None:
             return [], next_due
         waited = min(hold.seconds - UNRESPONSIVE_AFTER, max(late_by for late_by, _, _ in overdue))
         if not hold.stacks and waited < self.patience:
-            return [], SHORTEST_PAUSE
+            return [], SHORTEST_WAIT
         shared = shared_threads(state)
         for thread in shared & {*hold.suspects, *hold.stacks}:
             self._report_thread(thread, hold, state)

@@ -19,7 +19,7 @@ from slowhound.core.report import of_death
 from slowhound.delivery.report_files import report_files_of
 from slowhound.delivery.worker import Delivery
 from slowhound.event.fields import Event
-from slowhound.event.outgoing import NOTHING
+from slowhound.event.outgoing import NOT_KEPT
 from slowhound.flames.files import FlameFiles
 from slowhound.flames.sampling.profile_writer import Ended
 from slowhound.flames.sampling.sampler import Sampler
@@ -234,7 +234,7 @@ class Recorder:
             self.watch.ending(record, now)
         rate = kept_rate(self.config.sampling, record) if self.config.sampling else 1.0
         if rate is None:
-            record.outgoing = NOTHING
+            record.outgoing = NOT_KEPT
             return
         event = self.completion.terminal(record, rate, nr=nr, since=now)
         self._send(record, event, flame)

@@ -15,7 +15,7 @@ CUT = "..."  # replaces the rest
 # How far back a place for the cut is searched: few secrets are longer.
 SEARCHED_BACK = 200
 # Characters of plain words, which may be cut anywhere.
-WORDS = re.compile(r"[a-z._-]*")
+PLAIN_WORDS = re.compile(r"[a-z._-]*")
 _BLANKS = " \t\n\r\v\f"
 _SIGNS = "\"'<>,;&(){}[]|\\"
 # Where to cut: the first kind of these that is there. Passwords may contain the last kind.
@@ -48,7 +48,7 @@ def _end_of_words(text: str) -> int:
         if last:
             break
     last = last or first
-    return len(text) if WORDS.fullmatch(text, last) else last
+    return len(text) if PLAIN_WORDS.fullmatch(text, last) else last
 
 
 def beginning(text: str, limit: int) -> str:
@@ -65,7 +65,7 @@ def beginning(text: str, limit: int) -> str:
 def without_rest(shown: str) -> str:
     """A text that was cut, without what may be the rest of a secret."""
     last = max(map(shown.rfind, _PARTED_BY)) + 1
-    if WORDS.fullmatch(shown, last) is None:
+    if PLAIN_WORDS.fullmatch(shown, last) is None:
         return shown[: _start_of_groups(shown[:last])] + MASK
     start = _start_of_groups(shown)
     return shown if start == len(shown) else shown[:start] + MASK

@@ -22,7 +22,7 @@ WORDS_LIMIT = 12  # the last ones
 # An entry of MASK that begins so is for texts, the others are for names.
 OF_VALUES = "value:"
 # The prefix of the fields that the application sets, which is no part of their names.
-NAMESPACE = "app_"
+APP_NAMESPACE = "app_"
 
 _WORD = re.compile(
     r"[A-Z]+(?=[A-Z][a-z])\d*|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d++[A-Z]++(?![a-z])|\d+[a-z]*"
@@ -106,7 +106,7 @@ def is_secret(name: str) -> bool:
 
 def is_secret_field(name: str) -> bool:
     """True when a field of this name, which the application has set, must not be shown."""
-    return secrecy_of(name.removeprefix(NAMESPACE)) is Secrecy.SECRET
+    return secrecy_of(name.removeprefix(APP_NAMESPACE)) is Secrecy.SECRET
 
 
 def may_be_a_number(name: str) -> bool:

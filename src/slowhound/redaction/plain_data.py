@@ -34,7 +34,7 @@ ALL_MEMBERS_LIMIT = 2_000
 TEXT_LIMIT = exceptions.TEXT_LIMIT
 VALUE_LIMIT = 20_000
 EVENT_LIMIT = 100_000
-NAME_LIMIT = 200  # of a class or a function
+CLASS_NAME_LIMIT = 200  # of a class or a function
 BITS = exceptions.BITS  # of an int that is written out
 LEFT_OUT = "..."
 
@@ -232,7 +232,7 @@ def known_of(value: Any, kind: type) -> str:
     """What follows the class in that text: `` pk=5``, ``.RED``, `` shop.Basket``, or nothing."""
     name = name_of_callable(value)
     if name is not None:
-        return f" {_cut(name, NAME_LIMIT)}"
+        return f" {_cut(name, CLASS_NAME_LIMIT)}"
     model = getattr(sys.modules.get("django.db.models.base"), "Model", None)
     if model is not None and issubclass(kind, model):
         key = _key_of(value, kind)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from slowhound.redaction import names, urls
-from slowhound.redaction.cuts import WORDS
+from slowhound.redaction.cuts import PLAIN_WORDS
 from slowhound.redaction.mask import MASK
 from slowhound.redaction.masking import message, short_text
 from slowhound.redaction.name_table import Secrecy
@@ -71,7 +71,7 @@ def _shown_name(name: str) -> str:
     for word in islice(_WORD.finditer(name), names.WORDS_LIMIT):
         own = name[word.start() :]
         # Plain words are no token, however they begin: sk_live_mode.
-        is_random = WORDS.fullmatch(own) is None
+        is_random = PLAIN_WORDS.fullmatch(own) is None
         if len(own) > LONGEST_PLAIN_TEXT and is_random and mask_values(own) != own:
             return name[: word.start()] + mask_values(own)
     return name
@@ -81,7 +81,7 @@ def value_of(name: str, value: Any) -> Any:
     """A value that the application has set under this name: masked, searched, or as it is."""
     if value is None:
         return value
-    if names.is_asked_for(name) or names.is_asked_for(name.removeprefix(names.NAMESPACE)):
+    if names.is_asked_for(name) or names.is_asked_for(name.removeprefix(names.APP_NAMESPACE)):
         return MASK
     if _is_nothing(value):
         return value

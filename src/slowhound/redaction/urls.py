@@ -23,7 +23,7 @@ MOST_NAMES, NAME_READ = 500, 3 * KEYS_LIMIT + 3
 # A longer word without a value is no flag.
 LONGEST_FLAG = 20
 # A query string with more values and a secret is masked as a whole.
-VALUES_LIMIT = 64
+QUERY_VALUES_LIMIT = 64
 # Levels of addresses within addresses.
 ADDRESS_DEPTH = 3
 
@@ -70,7 +70,7 @@ def _decoded(value: str) -> list[str]:
 
 
 def _searched(query: str, path: str) -> str:
-    parts = [part.partition("=") for part in query.split("&", VALUES_LIMIT)]
+    parts = [part.partition("=") for part in query.split("&", QUERY_VALUES_LIMIT)]
     names = [unquote_plus(name) for name, _, _ in parts]
     beside = [name.lower() for name in names]
     path = path.lower()
@@ -80,7 +80,7 @@ def _searched(query: str, path: str) -> str:
         known = equals or len(name) <= LONGEST_FLAG or _OF_WORDS.fullmatch(name) is not None
         label = _parameter(name) if known else MASK
         shown.append(f"{label}{equals}{MASK if hidden else _parameter(value)}")
-    if len(parts) > VALUES_LIMIT:
+    if len(parts) > QUERY_VALUES_LIMIT:
         shown[-1] = MASK
     return "&".join(shown)
 

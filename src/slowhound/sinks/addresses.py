@@ -42,7 +42,7 @@ GOOGLE = "https://cloud.google.com/compute/docs/metadata/querying-metadata"
 AZURE = "https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16"
 ALIBABA = "https://cloudinit.readthedocs.io/en/stable/reference/datasources/aliyun.html"
 ALIBABA_6 = "https://github.com/canonical/cloud-init DataSourceAliYun.py"
-ORACLE = "https://docs.oracle.com/en-us/iaas/Content/Compute/Tasks/gettingmetadata.htm"
+ORACLE_DOCS = "https://docs.oracle.com/en-us/iaas/Content/Compute/Tasks/gettingmetadata.htm"
 ORACLE_OLD = (
     "https://docs.oracle.com/en/cloud/cloud-at-customer/occ-get-started/"
     "retrieve-predefined-instance-metadata.html"
@@ -122,7 +122,7 @@ ADDRESS_BLOCKS = (
     Block("100.96.0.96/32", Reach.METADATA, "BytePlus, Volcano Engine", BYTEPLUS),
     Block("100.80.80.80/32", Reach.METADATA, "UCloud", UCLOUD),
     Block("fd00:100::100:200/128", Reach.METADATA, "Alibaba", ALIBABA_6),
-    Block("fd00:c1::a9fe:a9fe/128", Reach.METADATA, "Oracle", ORACLE),
+    Block("fd00:c1::a9fe:a9fe/128", Reach.METADATA, "Oracle", ORACLE_DOCS),
     Block("192.0.0.192/32", Reach.METADATA, "Oracle, in its older cloud", ORACLE_OLD),
     Block("169.254.0.23/32", Reach.METADATA, "Tencent", TENCENT),
     Block("169.254.42.42/32", Reach.METADATA, "Scaleway", SCALEWAY),

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from slowhound.core.in_flight import current_record
 from slowhound.core.record import Record
 from slowhound.frames.frames import (
-    LEFT_OUT,
+    CUT_FRAMES,
     Frame,
     Stack,
     current_frames,
@@ -84,13 +84,13 @@ def read(
         if isinstance(item, Inner):
             live, ident = item.frames[-1], item.ident
             kept = ends(list[FrameType | None](item.frames), None)
-            found += [of_note(LEFT_OUT) if each is None else of_frame(each) for each in kept]
+            found += [of_note(CUT_FRAMES) if each is None else of_frame(each) for each in kept]
         elif isinstance(item, Frame):
             found.append(of_note(item))
         else:
             live, ident = item, None
             found.append(of_frame(item))
-    return ends(found, of_note(LEFT_OUT)), live, ident
+    return ends(found, of_note(CUT_FRAMES)), live, ident
 
 
 def is_running(task: asyncio.Task[Any]) -> bool:

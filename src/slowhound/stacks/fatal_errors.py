@@ -21,7 +21,7 @@ from slowhound.system.files import create, open_own, opened
 
 # faulthandler writes at most 100 threads of 100 frames, some 80 bytes each.
 LARGEST_STACKS = 4 * 1024**2
-FATAL = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
+FATAL_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL")
 
 
 # In the process itself
@@ -114,7 +114,7 @@ def _enable(target: _Target) -> None:
 
 def _caught(abort: object) -> bool:
     """True when one of the signals has a handler already, of Python or of a library."""
-    numbers = [getattr(signal, name) for name in FATAL]
+    numbers = [getattr(signal, name) for name in FATAL_SIGNALS]
     if any(signal.getsignal(number) != signal.SIG_DFL for number in numbers) or abort is None:
         return True
     if abort == signal.SIG_DFL:

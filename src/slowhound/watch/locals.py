@@ -40,7 +40,7 @@ def _own_variables() -> Any:
 
 
 _OF_FUNCTIONS = type(_own_variables())  # a class of its own from Python 3.13 on
-ALL = "__ALL__"
+ALL_NAMES = "__ALL__"
 WRAPPER = "sensitive_variables_wrapper"
 # Where Django keeps what is declared as sensitive, which is in no documented place.
 _COROUTINES = "django.views.decorators.debug.coroutine_functions_to_sensitive_variables"
@@ -66,7 +66,7 @@ def locals_of(frame: FrameType, request: Any) -> list[tuple[str, list[tuple[str,
     found: deque[tuple[str, Printer | None, FrameType]] = deque(maxlen=MAX_FRAMES)
     for each in reversed(stack):
         named = _sensitive_variables(each)
-        if named == ALL:
+        if named == ALL_NAMES:
             all_hidden = True
         elif named:
             hidden = hidden.union(named)
@@ -108,16 +108,16 @@ def _text(printer: Printer, name: str, value: Any) -> str:
 
 
 def _sensitive_variables(frame: FrameType) -> Any:
-    """What ``sensitive_variables`` names for what this frame runs: names, ``ALL`` or nothing."""
+    """What ``sensitive_variables`` names for what this frame runs: names, ``__ALL__``, or none."""
     code = frame.f_code
     if name_of_code(code) == WRAPPER:
         names = function_variables(frame)
         declared = attribute_or(names.get(WRAPPER), "sensitive_variables")
-        return _names(declared) or _names(names.get("variables")) or ALL
+        return _names(declared) or _names(names.get("variables")) or ALL_NAMES
     if code.co_flags & inspect.CO_COROUTINE:
         coroutines: dict[int, Any] = find_imported(_COROUTINES) or {}
         declared = coroutines.get(hash(f"{file_of(code)}:{code.co_firstlineno}"))
-        return ALL if type(declared) is str else _names(declared)
+        return ALL_NAMES if type(declared) is str else _names(declared)
     return None
 
 
@@ -130,7 +130,7 @@ def _sensitive_parameters(request: Any) -> frozenset[str]:
     """What ``sensitive_post_parameters`` names; nothing is parsed that has not been."""
     stored = own(request)
     declared = stored.get("sensitive_post_parameters")
-    if type(declared) is str and declared == ALL:
+    if type(declared) is str and declared == ALL_NAMES:
         # What has not been parsed is in no variable.
         posted: Any = stored.get("_post")
         names = list(dict.keys(posted)) if issubclass(type(posted), dict) else []

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from slowhound import instrument
-from slowhound.instrument.builtin import ALL
+from slowhound.instrument.builtin import INSTRUMENTERS
 from tests.harness.launch import ROOT
 from tests.unit.test_never_hurts import PARTS
 
@@ -24,10 +24,10 @@ def test_each_instrumenter_is_installed() -> None:
         if each.name not in IS_NONE
     ]
     found = [each for each in modules if hasattr(each, "install") and hasattr(each, "uninstall")]
-    assert set(found) == set(ALL)
+    assert set(found) == set(INSTRUMENTERS)
 
 
-@pytest.mark.parametrize("module", ALL, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", INSTRUMENTERS, ids=lambda module: module.__name__)
 def test_each_instrumenter_has_its_row_on_the_page(module: ModuleType) -> None:
     """What it sees of a request."""
     page = (ROOT / "docs" / "one-request.md").read_text()
@@ -35,7 +35,7 @@ def test_each_instrumenter_has_its_row_on_the_page(module: ModuleType) -> None:
     assert f"\n| `instrument/{name}.py` |" in page
 
 
-@pytest.mark.parametrize("module", ALL, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", INSTRUMENTERS, ids=lambda module: module.__name__)
 def test_each_instrumenter_is_made_to_fail(module: ModuleType) -> None:
     """What it adds to the event must not hurt the response when it cannot."""
     adds_nothing = "Adds nothing" in module.describe.__doc__

@@ -13,7 +13,7 @@ from django.test import RequestFactory, override_settings
 
 from slowhound.config.checks import check_flames, check_settings
 from slowhound.on_demand.permission import (
-    HEADER,
+    GRAPH_HEADER,
     LONGEST_LIFETIME,
     SALT,
     GraphRequest,
@@ -61,8 +61,8 @@ def test_words_of_query_and_header_are_read() -> None:
     assert graph_request({"QUERY_STRING": "flames=a%3Ab,svg"}) == GraphRequest(
         instead=True, tokens=("a:b",)
     )
-    assert graph_request({HEADER: "1"}) == GraphRequest(instead=False, tokens=())
-    both = {"QUERY_STRING": "flames=svg&flames=x", HEADER: " y "}
+    assert graph_request({GRAPH_HEADER: "1"}) == GraphRequest(instead=False, tokens=())
+    both = {"QUERY_STRING": "flames=svg&flames=x", GRAPH_HEADER: " y "}
     assert graph_request(both) == GraphRequest(instead=True, tokens=("x", "y"))
     flood = graph_request({"QUERY_STRING": "flames=" + "t," * 10_000})
     assert flood is not None

@@ -69,7 +69,7 @@ def test_report_comes_when_it_is_due(tmp_path: Path, clock: Later, slow_after: f
     events: list[dict[str, Any]] = []
     with process(tmp_path, STUCK, slow_after=slow_after) as case:
         ages = wait_for_report(case, StalledPeer(case.path, events.append), clock)
-        assert ages[-1] - slow_after < 2 * stalled.SHORTEST_PAUSE
+        assert ages[-1] - slow_after < 2 * stalled.SHORTEST_WAIT
         assert len(ages) < 20  # not each second for two minutes
         (event,) = events
         assert (event["event_type"], event["slow_after"]) == ("slow", slow_after)
@@ -80,7 +80,7 @@ def test_process_that_may_read_stacks_reports_first(tmp_path: Path, clock: Later
     """One that may not waits from when the report is due, however long the GIL was held before."""
     with process(tmp_path, STUCK, slow_after=25.0) as case:
         ages = wait_for_report(case, StalledPeer(case.path, list, patience=6.0), clock)
-        assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * stalled.SHORTEST_PAUSE
+        assert 25 + 6 <= ages[-1] < 25 + 6 + 2 * stalled.SHORTEST_WAIT
 
 
 def test_process_can_learn_what_was_reported(tmp_path: Path, clock: Later) -> None:
@@ -109,7 +109,7 @@ def test_report_is_written_once_also_where_it_cannot_be_added_beside_the_box(
         peer = StalledPeer(case.path, events.append)
         wait_for_report(case, peer, clock)
         assert clock.at is not None
-        clock.at += 2 * stalled.LONGEST_PAUSE
+        clock.at += 2 * stalled.LONGEST_WAIT
         assert peer.check(case.state) == []
         assert len(events) == 1
 

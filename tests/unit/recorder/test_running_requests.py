@@ -20,7 +20,7 @@ from slowhound.core.observations import QueryStats, Snapshot
 from slowhound.core.record import Record
 from slowhound.frames.frames import from_frame
 from slowhound.instrument import events
-from slowhound.instrument.cache_counts import NOTHING
+from slowhound.instrument.cache_counts import NO_COUNTS
 from slowhound.on_demand.responses import timings
 from slowhound.recorder import process
 from slowhound.recorder.recorder import Recorder
@@ -40,7 +40,7 @@ def goes_on(record: Record) -> None:
     if "app_last" in record.extras:
         del record.extras["app_last"]
         del record.queries["default", "SELECT 0"]
-        record.cache = NOTHING._asdict()
+        record.cache = NO_COUNTS._asdict()
     else:
         record.extras["app_last"] = 1
         record.queries["default", "SELECT 0"] = QueryStats()
@@ -88,7 +88,7 @@ def record(active: Recorder) -> Iterator[Record]:
     record.queries = {statement: QueryStats() for statement in statements}
     for stats in record.queries.values():
         stats.count = 7
-    record.cache = NOTHING._asdict()
+    record.cache = NO_COUNTS._asdict()
     record.note(record.started, 0.1, "sql", "SELECT 1")
     yield record
     current_record.set(None)

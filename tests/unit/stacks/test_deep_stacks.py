@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from slowhound.core.record import Record
 from slowhound.flames.sampling import merge_external, stack_keys
 from slowhound.frames import frames
-from slowhound.frames.frames import INNERMOST, LEFT_OUT, OUTERMOST
+from slowhound.frames.frames import CUT_FRAMES, INNERMOST, OUTERMOST
 from slowhound.stacks import asyncio_tasks, capture
 from slowhound.watch import deadlocks
 from slowhound.watch import locals as shown
@@ -132,12 +132,12 @@ def test_innermost_and_outermost_frames_of_a_deep_stack_are_kept(
     names = [frame.function for frame in found.stack]
     assert OUTERMOST + INNERMOST < len(names) <= OUTERMOST + INNERMOST + 2
     assert "outermost" in names[:OUTERMOST]
-    assert names.index(LEFT_OUT.function) == OUTERMOST
+    assert names.index(CUT_FRAMES.function) == OUTERMOST
     assert names[-3:] == ["innermost", "wait", "wait"]
     seen = stack_keys.sample_stack(record)
     assert seen is not None
     assert len(seen.key) == len(names)
-    assert (LEFT_OUT, 0) in seen.key
+    assert (CUT_FRAMES, 0) in seen.key
 
 
 def test_of_a_stack_that_is_too_deep_to_be_walked_the_innermost_frames_are_known(
@@ -147,7 +147,7 @@ def test_of_a_stack_that_is_too_deep_to_be_walked_the_innermost_frames_are_known
     monkeypatch.setattr(frames, "WALKED", 2_000)
     found = capture.capture_stack(deep(3_000).record)
     assert found is not None
-    assert found.stack[0] == LEFT_OUT
+    assert found.stack[0] == CUT_FRAMES
     assert len(found.stack) == INNERMOST + 1
     assert found.stack[-3].function == "innermost"
 

@@ -23,7 +23,7 @@ STATES: tuple[State, ...] = ("running", "waiting", "starved", UNSAMPLED)
 # As shown, and in the classes of the style.
 STATE_NAMES = ("running", "waiting", "starved", "unsampled")
 # The box of time whose stack is not known.
-NO_STACK = ProfileFrame("unsampled", kind="note")
+UNSAMPLED_FRAME = ProfileFrame("unsampled", kind="note")
 
 
 class Tree(NamedTuple):
@@ -88,7 +88,7 @@ class _Stacks:
     def __init__(self, profile: Profile, normal: Profile | None) -> None:
         frames = [*profile.frames, *(normal.frames if normal else ())]
         self.no_stack = len(frames)
-        frames.append(NO_STACK)
+        frames.append(UNSAMPLED_FRAME)
         self.lines = [frame.line for frame in frames]
         self.functions: Functions = functions(frames)
         self.first_normal = len(profile.stacks)

@@ -24,7 +24,7 @@ from slowhound.system.thread_state import cpu_seconds, run_queue_wait, waiting_f
 # Of the wall's time, for all samples together.
 SAMPLES_SHARE = 0.01
 # Who shortens the switch interval.
-SHORTENED_BY = "hound"
+HOUND_SHORTENS = "hound"
 # CPU seconds of the process in a second of the wall's: with more, several of its threads run.
 ONE_THREAD = 1.1
 # Seconds that the hound sleeps at least.
@@ -89,7 +89,7 @@ class Sampler:
             with self._guard:
                 due = self._pass(now) if now >= self._due else self._due
         else:
-            switch_interval.restore(SHORTENED_BY)
+            switch_interval.restore(HOUND_SHORTENS)
         return due
 
     def _pass(self, now: float) -> float:
@@ -103,7 +103,7 @@ class Sampler:
             # From the first sample, not from now: the GIL may have been lost since.
             self._due = began + max(pause(self.interval), SHORTEST_SLEEP)
         else:
-            switch_interval.restore(SHORTENED_BY)
+            switch_interval.restore(HOUND_SHORTENS)
             # When the next request becomes old enough; the hound wakes now and then anyway.
             self._due = 0.0 if young is None else young.started + self.after
         self._forget(lasting)
@@ -114,9 +114,9 @@ class Sampler:
         """Shortens the switch interval where no two threads compete for the GIL: no thread pays."""
         passed, self._tuned_at = now - self._tuned_at, now
         if timing.others > passed * ONE_THREAD:
-            switch_interval.restore(SHORTENED_BY)
+            switch_interval.restore(HOUND_SHORTENS)
         else:
-            switch_interval.shorten(SHORTENED_BY)
+            switch_interval.shorten(HOUND_SHORTENS)
 
     def _lasting(self, now: float) -> tuple[list[Record], Record | None]:
         """The requests older than ``after``, and the first one that is younger."""
@@ -196,11 +196,11 @@ class Sampler:
         Call it once a second, also while there is nothing to sample: no pass would notice.
         """
         if self._at_rest:
-            switch_interval.restore(SHORTENED_BY)
+            switch_interval.restore(HOUND_SHORTENS)
 
     def stop(self) -> None:
         """The process ends: gives the switch interval back, and writes what is left."""
-        switch_interval.restore(SHORTENED_BY)
+        switch_interval.restore(HOUND_SHORTENS)
         self.writer.stop()
 
     # On the request's own thread

@@ -29,7 +29,7 @@ INTERVAL = 0.002
 LONGEST_SESSION, MOST_SESSION_SAMPLES, MOST_SESSION_ENTRIES = 120.0, 40_000, 20_000
 SESSION_ENDS_WITHIN = 1.0
 # Who shortens the switch interval.
-SHORTENED_BY = "session"
+SESSION_SHORTENS = "session"
 
 
 class Session:
@@ -54,17 +54,17 @@ class Session:
 
     def start(self) -> None:
         """Begins; raises RuntimeError when no thread can be started."""
-        switch_interval.shorten(SHORTENED_BY)
+        switch_interval.shorten(SESSION_SHORTENS)
         try:
             self._thread.start()
         except BaseException:
-            switch_interval.restore(SHORTENED_BY)
+            switch_interval.restore(SESSION_SHORTENS)
             raise
 
     def stop(self) -> None:
         """Ends it and waits for that."""
         self._thread.stop(SESSION_ENDS_WITHIN)
-        switch_interval.restore(SHORTENED_BY)
+        switch_interval.restore(SESSION_SHORTENS)
 
     def alive(self) -> bool:
         """True while it samples, in this process."""
@@ -75,7 +75,7 @@ class Session:
             try:
                 self._sample(wait)
             finally:
-                switch_interval.restore(SHORTENED_BY)
+                switch_interval.restore(SESSION_SHORTENS)
                 self.external.end()
 
     def _sample(self, wait: Callable[[float], bool]) -> None:

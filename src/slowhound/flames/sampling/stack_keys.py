@@ -12,7 +12,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from slowhound.core.record import Record
-from slowhound.frames.frames import LEFT_OUT, Frame, walk
+from slowhound.frames.frames import CUT_FRAMES, Frame, walk
 from slowhound.runtime.code_objects import Code, know, known
 from slowhound.stacks import asyncio_tasks, capture
 
@@ -89,7 +89,7 @@ def _key_of_frames(frame: FrameType | None) -> Key:
     of = known.get  # has nearly all; a call of `know` would cost as much as all the rest
     return tuple(
         [
-            (of(id(each[0])) or know(each[0]), each[1]) if each is not None else (LEFT_OUT, 0)
+            (of(id(each[0])) or know(each[0]), each[1]) if each is not None else (CUT_FRAMES, 0)
             for each in frames
         ]
     )

@@ -18,12 +18,12 @@ from slowhound.runtime.unpatched import original
 # GIL lose 2 %. The value is unusual, so that it is not one that an application sets, such as 500;
 # and one that Python's conversion to a float and back keeps, for the application may save and set
 # it.
-DEFAULT, OURS = 5000, 491
+DEFAULT, OUR_INTERVAL = 5000, 491
 
 # From a result of sys.getswitchinterval() to an argument of sys.setswitchinterval(): half a
 # microsecond more, because that truncates.
-_SHORTER = {1e-6 * DEFAULT: 1e-6 * (OURS + 0.5)}
-_LONGER = {1e-6 * OURS: 1e-6 * (DEFAULT + 0.5)}
+_SHORTER = {1e-6 * DEFAULT: 1e-6 * (OUR_INTERVAL + 0.5)}
+_LONGER = {1e-6 * OUR_INTERVAL: 1e-6 * (DEFAULT + 0.5)}
 
 # Reentrant: a signal's handler may end a request, and its sampling, in the middle of this.
 _lock = original("_thread", "RLock")()

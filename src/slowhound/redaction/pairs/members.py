@@ -13,7 +13,7 @@ from slowhound.redaction.pairs.words import FIELD, NAME_KEY, VALUE_KEY
 
 # Characters between the name and the value of a name/value object.
 OBJECT_LIMIT = 2000
-MEMBERS_LIMIT = 300
+PAIR_MEMBERS_LIMIT = 300
 
 _PREFIX = re.compile(r"[\0\\\"'`]*+(?P<bytes>[bruf]{0,2})[\s\0]{0,40}(?P<char>.?)", re.DOTALL)
 _OUTER = re.compile(r"[\s\0]{0,40}(?P<char>.?)", re.DOTALL)
@@ -85,7 +85,7 @@ class MemberSearch(Search):
         if secrecy is Secrecy.HARMLESS:
             return True
         view = self.view
-        key = VALUE_KEY.search(view, at, at + MEMBERS_LIMIT)
+        key = VALUE_KEY.search(view, at, at + PAIR_MEMBERS_LIMIT)
         if key is None or any(mark in view[at : key.start()] for mark in "{}<>"):
             first = max(0, start - OBJECT_LIMIT)
             first = max(first, *(view.rfind(mark, first, start) for mark in ("{", "}", "<", ">")))

@@ -26,7 +26,7 @@ from slowhound.redaction.pairs.words import (
 )
 
 # Characters of a name that are judged, the last ones.
-NAME_LIMIT = 200
+PAIR_NAME_LIMIT = 200
 # Blanks between a separator and its value.
 BLANKS_LIMIT = 60
 # Also names that have a stem only without their accents, or that are not in the table.
@@ -124,7 +124,7 @@ class _Search(MemberSearch):
 
     def _search_at(self, found: re.Match[str], last: int) -> None:
         view, begin = self.view, found.start()
-        left = _LEFT.match(view[max(last, begin - NAME_LIMIT) : begin][::-1])
+        left = _LEFT.match(view[max(last, begin - PAIR_NAME_LIMIT) : begin][::-1])
         assert left is not None
         start, end = begin - left.end(), found.start("close")
         following = view[found.end() : found.end() + 1]

@@ -12,7 +12,7 @@ from slowhound.redaction.pairs.values import Value
 from slowhound.redaction.pairs.words import SECOND, is_shown, says_nothing
 
 # Values of one text that are masked one by one; then all of the rest is masked.
-VALUES_LIMIT = 64
+TEXT_VALUES_LIMIT = 64
 # Times that ``code=`` is checked for being a provider's answer; then it counts as one.
 ANSWERS_LIMIT = 8
 _WORD_BEFORE = re.compile(r"[ \0]{1,4}(?P<word>[^\W\d_]{1,30})(?![\w.-])")
@@ -29,7 +29,7 @@ class Search:
         self.hidden = (0, 0)  # the last value that was found: no names are searched in it
         # A text of an anonymous client is short; a long one may be an error with a long list.
         self.names_left = 16 + len(text) // 32
-        self.most = min(12 + len(text) // 100, VALUES_LIMIT)
+        self.most = min(12 + len(text) // 100, TEXT_VALUES_LIMIT)
         self.answers = ANSWERS_LIMIT
         self.tags = "<" in view
         self.valued = "val" in view

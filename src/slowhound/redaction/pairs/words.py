@@ -45,7 +45,7 @@ COUNTED = re.compile(
 _WORD = r"(?:[A-Z]?[a-z]{1,30}(?:[A-Z][a-z]{1,30}){0,4}|[A-Z]{1,12})"
 PLAIN = re.compile(rf"/?{_WORD}(?:[/._-](?:{_WORD}|[0-9]{{1,8}})){{0,20}}/?")
 # A small number, or a quantity, but no PIN.
-DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[tT ][0-9:.]{4,15}(?:[zZ]|[+-][0-9:]{2,6})?)?")
+ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[tT ][0-9:.]{4,15}(?:[zZ]|[+-][0-9:]{2,6})?)?")
 # Too short for a secret.
 _TINY = re.compile(r"[0-9]{1,2}")
 # Characters and digits that are a name: ``signature: sha256``.
@@ -115,7 +115,7 @@ def is_shown(value: str, *, doubtful: bool, prose: bool) -> bool:
 
 
 def _is_plain(value: str) -> bool:
-    return any(each.fullmatch(value) for each in (PLAIN, SMALL, DATE))
+    return any(each.fullmatch(value) for each in (PLAIN, SMALL, ISO_DATE))
 
 
 def says_nothing(lower: str, start: int, end: int) -> bool:

@@ -44,7 +44,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
     yield make
     in_flight.clear()
-    switch_interval.restore(module.SHORTENED_BY)
+    switch_interval.restore(module.HOUND_SHORTENS)
     end.set()
     thread.join()
 

@@ -215,7 +215,7 @@ def test_our_interval_that_the_application_saved_is_undone(configure: Any) -> No
     assert active is not None
     eventually(lambda: active.sampler._at_rest, "that nothing is in flight")
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval")
-    sys.setswitchinterval(1e-6 * (switch_interval.OURS + 0.5))
+    sys.setswitchinterval(1e-6 * (switch_interval.OUR_INTERVAL + 0.5))
     eventually(lambda: sys.getswitchinterval() == before, "Python's own interval, again")
 
 

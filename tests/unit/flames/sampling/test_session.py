@@ -101,7 +101,7 @@ def test_switch_interval_is_shorter_only_while_it_runs(record: Record) -> None:
     """The interval of the whole process is restored at the stop."""
     before = sys.getswitchinterval()
     module.start(record)
-    assert sys.getswitchinterval() == pytest.approx(switch_interval.OURS * 1e-6)
+    assert sys.getswitchinterval() == pytest.approx(switch_interval.OUR_INTERVAL * 1e-6)
     module.stop(record)
     assert sys.getswitchinterval() == before
 

@@ -13,7 +13,7 @@ import pytest
 
 from slowhound.flames.sampling import switch_interval
 
-OURS = pytest.approx(switch_interval.OURS * 1e-6)
+OURS = pytest.approx(switch_interval.OUR_INTERVAL * 1e-6)
 DEFAULT = pytest.approx(switch_interval.DEFAULT * 1e-6)
 THEIRS = pytest.approx(0.0005)
 
