@@ -33,7 +33,7 @@ from slowhound.recorder.lost_responses import finish_lost
 from slowhound.recorder.own_box import OwnBox
 from slowhound.recorder.peer_checks import PeerChecks
 from slowhound.recorder.server import Server
-from slowhound.recorder.turn import Turn
+from slowhound.recorder.turn import WorkerTurn
 from slowhound.recorder.writer import Writer
 from slowhound.redaction import masking
 from slowhound.runtime.clocks import clock
@@ -100,8 +100,8 @@ class Recorder:
             self.delivery,
             partial(finish_lost, self.finish),
         )
-        turn = Turn(config, self.watch, self.sampler, self.own_box, server.heartbeat)
-        self.hound = Hound(turn.tick, turn.scan, tasks, turn.asleep, turn.awake)
+        turn = WorkerTurn(config, self.watch, self.sampler, self.own_box, server.heartbeat)
+        self.hound = Hound(turn, tasks)
 
     def start(self) -> None:
         """Opens what is written to, installs the instrumenters, lets the hound run."""

@@ -13,7 +13,7 @@ from slowhound.watch.hound import SHORTEST_TICK, tick_for
 from slowhound.watch.slow_requests import SlowWatch
 
 
-class Turn:
+class WorkerTurn:
     """Lets the sampler and the watch do what is due; ``tick`` is the longest sleep, in seconds.
 
     Args:

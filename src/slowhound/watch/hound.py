@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from slowhound.runtime.clocks import clock
 from slowhound.runtime.static_lookup import name_of
@@ -37,27 +37,28 @@ class Task(NamedTuple):
     every: int = 1  # seconds; the first time at once
 
 
+class Turn(Protocol):
+    """What the hound does each time it wakes, and around its sleep."""
+
+    tick: float  # the longest sleep, in seconds
+
+    def scan(self, now: float) -> float:
+        """Does what is due; returns when it is to be called again, on the monotonic clock."""
+
+    def asleep(self, seconds: float) -> object:
+        """Called right before each sleep, of so many seconds."""
+
+    def awake(self) -> object:
+        """Called right after each sleep."""
+
+
 class Hound:
-    """Runs ``scan`` each tick and ``tasks`` each second until it is stopped.
+    """Does a turn each tick, and ``tasks`` each second, until it is stopped."""
 
-    ``scan(now)`` returns when it wants to run next, on the monotonic clock, at the latest.
-    ``asleep(seconds)`` and ``awake()`` are called right before and after each sleep.
-    """
-
-    def __init__(
-        self,
-        tick: float,
-        scan: Callable[[float], float],
-        tasks: Sequence[Task],
-        asleep: Callable[[float], object],
-        awake: Callable[[], object],
-    ) -> None:
-        self._tick = tick
-        self._scan = scan
+    def __init__(self, turn: Turn, tasks: Sequence[Task]) -> None:
+        self._turn = turn
         self._tasks = tuple((guard(f"hound: {task.name}"), task) for task in tasks)
-        self._turn = 0
-        self._asleep = asleep
-        self._awake = awake
+        self._seconds = 0  # how often the tasks were run
         self._sleeps = guard("hound's sleep")
         self._next_tasks = 0.0
         self._thread = OsThread(self._run)
@@ -85,20 +86,20 @@ class Hound:
 
     def _run(self, wait: Callable[[float], bool]) -> None:
         watch = guard("hound")
-        pause = self._tick
+        pause = self._turn.tick
         while not self._sleep(wait, pause):
             now = clock.monotonic()
-            pause = self._tick
+            pause = self._turn.tick
             with _outlive(watch):
                 # Not later than the next threshold, so that a report comes when it is due.
-                pause = min(pause, max(self._scan(now) - clock.monotonic(), SHORTEST_TURN))
+                pause = min(pause, max(self._turn.scan(now) - clock.monotonic(), SHORTEST_TURN))
             if now >= self._next_tasks:
                 self._next_tasks = now + TASKS_EVERY
                 self._run_tasks(_outlive)
 
     def _sleep(self, wait: Callable[[float], bool], seconds: float) -> bool:
         with _outlive(self._sleeps):
-            self._asleep(seconds)
+            self._turn.asleep(seconds)
         if not self._watches:
             self._watches = True
             self._ready.release()
@@ -106,7 +107,7 @@ class Hound:
             return wait(seconds)
         finally:
             with _outlive(self._sleeps):
-                self._awake()
+                self._turn.awake()
 
     def run_tasks(self) -> None:
         """Runs each task under a guard of its own, in the thread that calls this."""
@@ -114,10 +115,10 @@ class Hound:
 
     def _run_tasks(self, within: Callable[[Guard], AbstractContextManager[object]]) -> None:
         for watch, task in self._tasks:
-            if self._turn % task.every == 0 and not watch.off:
+            if self._seconds % task.every == 0 and not watch.off:
                 with within(watch):
                     task.run()
-        self._turn += 1
+        self._seconds += 1
 
 
 @contextlib.contextmanager

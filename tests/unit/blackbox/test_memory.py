@@ -133,7 +133,7 @@ boxmemory.can_be_mapped = lambda fd: True
 from slowhound.config.config import load
 from slowhound.core.record import Record
 from slowhound.recorder.recorder import Recorder, Server
-from slowhound.recorder.turn import Turn
+from slowhound.recorder.turn import WorkerTurn
 folder, size = sys.argv[1], int(sys.argv[2])
 config = load({"DIR": folder, "STREAM": None, "STORE": False})
 
@@ -143,7 +143,7 @@ def request(recorder):
     return made
 
 def turn(r):
-    return Turn(config, r.watch, r.sampler, r.own_box, None)
+    return WorkerTurn(config, r.watch, r.sampler, r.own_box, None)
 
 STEPS = {
     "begin": lambda r, box, made: request(r),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from types import CodeType, FrameType
+from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -227,7 +227,8 @@ def test_hound_outlives_what_ends_other_threads(
     def task() -> None:
         raise kind
 
-    hound = Hound(0.01, scan, [Task("task", task)], lambda _: None, lambda: None)
+    turn = SimpleNamespace(tick=0.01, scan=scan, asleep=lambda _: None, awake=lambda: None)
+    hound = Hound(turn, [Task("task", task)])
     hound.start()
     eventually(lambda: len(scans) >= 3, "it goes on")
     assert hound.alive()
