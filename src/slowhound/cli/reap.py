@@ -56,7 +56,7 @@ class FolderReaper:
                 f"wrote {self.events} events of requests whose worker has died (pid {pids})"
             )
 
-    def _write(self, event: dict[str, Any], details: None) -> None:
+    def _write(self, event: dict[str, Any]) -> None:
         if self._segment is None:
             # Not one of the workers': a segment has one writer.
             self._segment = open_segment(self.location.dir, GIB)
@@ -68,7 +68,7 @@ class FolderReaper:
 
 
 def _stores(path: str) -> bool:
-    """True when the process kept its events in DIR; if not, a sibling writes them to its stream."""
+    """True when the process kept its events in DIR; if not, a peer writes them to its stream."""
     state = reader.read_header(path)
     return state is None or bool(read_settings(state.settings).dir)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import re
 import zlib
 from typing import Any, Final, Literal
 
@@ -21,7 +20,6 @@ from slowhound.runtime.library_names import MSGSPEC, Errors
 PROFILE_VERSION = 1
 TORN: Errors = (OSError, EOFError, zlib.error, RecursionError, *MSGSPEC)
 SUFFIX = ".flame.json.gz"
-PROFILE_NAMES = re.compile(r"[0-9A-Za-z_\-]{1,120}\.flame\.json\.gz")
 # What a file may unpack to; ours stay far below, a forged one must not fill the memory.
 MAX_BYTES = 256 * 1024**2
 

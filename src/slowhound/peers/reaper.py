@@ -31,13 +31,13 @@ class Reaper:
     """Remembers when the boxes of ended processes were first seen, and reaps them in time.
 
     Args:
-        write: writes one event, and the fields that only JSON can hold.
+        write: writes one event.
         send: passes on an event that the sinks of the ended process did not get.
     """
 
     def __init__(
         self,
-        write: Callable[[dict[str, Any], None], None],
+        write: Callable[[dict[str, Any]], object],
         send: Callable[[dict[str, Any]], object] | None = None,
     ) -> None:
         self._write = write
@@ -65,7 +65,7 @@ class Reaper:
                     self._send(event)
             written = written_by(directory, state.pid)
             for event in events(state, Death("unknown"), written, of_box(path), read_reports(path)):
-                self._write(event, None)
+                self._write(event)
             if state.overflow:
                 # Requests without a slot: those that were in flight have no event.
                 missing = max(state.in_flight - len(state.pending), 0)

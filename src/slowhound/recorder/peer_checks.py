@@ -58,8 +58,8 @@ class PeerChecks:
                 self._stalled[state.path] = found
                 found.check(state)
 
-    def _write_death(self, event: dict[str, Any], details: dict[str, Any] | None) -> None:
-        self._writer.write(event, details)
+    def _write_death(self, event: dict[str, Any]) -> None:
+        self._writer.write(event)
         self._delivery.put(of_death(event))
 
     def _send(self, event: dict[str, Any]) -> None:

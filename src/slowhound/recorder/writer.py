@@ -78,12 +78,15 @@ class Writer:
                 config.store_max_age,
             )
 
-    def write(self, event: Event, details: dict[str, Any] | None = None) -> None:
-        """Writes a complete event; ``details`` are the fields that only JSON can hold."""
-        self.put(self.outgoing(event, details))
+    def write(self, event: Event) -> None:
+        """Writes a complete event of another process, which has no fields for JSON alone."""
+        self.put(self.outgoing(event, None))
 
     def outgoing(self, event: Event, details: dict[str, Any] | None) -> Outgoing:
-        """Both lines are made before either is written: what fails here leaves no half event."""
+        """The event with its lines; ``details`` are the fields that only JSON can hold.
+
+        Both lines are made before either is written: what fails here leaves no half event.
+        """
         whole = {**event, **details} if details else event
         if captured is not None:
             return Outgoing(whole, b"", "")

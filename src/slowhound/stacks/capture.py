@@ -101,8 +101,10 @@ def crosses(record: Record, innermost: FrameType) -> Iterator[asyncio_tasks.Item
 
 def native_id(ident: int | None, record: Record) -> int | None:
     """The kernel's id of the thread ``ident``; None for none."""
-    if ident is None or ident == record.thread_id:
-        return None if ident is None else record.native_id
+    if ident is None:
+        return None
+    if ident == record.thread_id:
+        return record.native_id
     return native_id_of(python_threads().get(ident))
 
 

@@ -182,15 +182,15 @@ def test_living_box_is_left_alone(tmp_path: Path) -> None:
     box.close()
 
 
-def test_sibling_waits_for_the_parent_and_then_writes(
+def test_peer_waits_for_the_parent_and_then_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parent knows the cause; a sibling, which does not, waits before it writes."""
+    """The parent knows the cause; a peer, which does not, waits before it writes."""
     die(tmp_path)
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
-    each = Reaper(lambda event, details: written.append(event))
+    each = Reaper(written.append)
     each.reap(survey(str(tmp_path))[1])
     assert not written
     now[0] += reaper.PARENT_PATIENCE
@@ -200,7 +200,7 @@ def test_sibling_waits_for_the_parent_and_then_writes(
     assert losses.dropped == 0
 
 
-def test_sibling_waits_longer_for_a_parent_that_lives_and_reaps(
+def test_peer_waits_longer_for_a_parent_that_lives_and_reaps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be waiting for py-spy, or for a CPU; but not for ever."""
@@ -208,7 +208,7 @@ def test_sibling_waits_longer_for_a_parent_that_lives_and_reaps(
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
-    each = Reaper(lambda event, details: written.append(event))
+    each = Reaper(written.append)
     for then in (100.0, 100.0 + reaper.PARENT_PATIENCE, 99.9 + reaper.LIVING_PARENT_PATIENCE):
         now[0] = then
         each.reap(survey(str(tmp_path))[1])
@@ -228,7 +228,7 @@ def test_ended_parent_reaps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     now = [100.0]
     monkeypatch.setattr(clock, "monotonic", lambda: now[0])
     written: list[dict[str, Any]] = []
-    each = Reaper(lambda event, details: written.append(event))
+    each = Reaper(written.append)
     each.reap([path])
     now[0] += reaper.PARENT_PATIENCE
     each.reap([path])
