@@ -394,3 +394,14 @@ def test_lock_is_tried_several_times(tmp_path: Path) -> None:
     tries.clear()
     with file_locks.opened_and_locked(str(path), lock=lock, tries=2, pause=0.001) as fd:
         assert fd is None
+
+
+@pytest.mark.usefixtures("no_locks")
+def test_what_is_no_lock_file_of_ours_is_not_removed(tmp_path: Path) -> None:
+    """It was made by somebody else, and may mean that they have the lock."""
+    path, beside = tmp_path / "file", tmp_path / "file.lock"
+    path.touch()
+    os.mkfifo(beside)
+    with path.open("rb+") as file, pytest.raises(BlockingIOError):
+        file_locks.lock(file.fileno())
+    assert beside.is_fifo()

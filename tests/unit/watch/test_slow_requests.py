@@ -17,19 +17,26 @@ from slowhound.core.record import Record
 from slowhound.core.slow import Slow
 from slowhound.lifecycle.streamed import Body
 from slowhound.recorder import process
+from slowhound.recorder.recorder import Recorder
 from slowhound.system import guard
 from slowhound.watch import slow_requests as module
+
+
+def resting_recorder(client: Client, configure: Any, slow_after: float) -> Recorder:
+    """A recorder whose hound does not run: the test calls its scans."""
+    configure(SLOW_AFTER=slow_after)
+    client.get("/")
+    active = process.get()
+    assert active is not None
+    active.hound.stop()
+    return active
 
 
 def test_later_samples_of_very_many_are_taken_in_turns(
     client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand that began together are all due together: one scan would take 0.15 seconds."""
-    configure(SLOW_AFTER=3600)
-    client.get("/")
-    active = process.get()
-    assert active is not None
-    active.hound.stop()
+    active = resting_recorder(client, configure, slow_after=3600)
     sampled: Counter[int] = Counter()
 
     def sample_again(record: Record, slow: Slow, age: float) -> None:
@@ -58,11 +65,7 @@ def test_later_samples_of_very_many_are_taken_in_turns(
 @pytest.fixture
 def watch(client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A watch whose scans the test calls, with what it has reported: numbers of records."""
-    configure(SLOW_AFTER=5)
-    client.get("/")
-    active = process.get()
-    assert active is not None
-    active.hound.stop()
+    active = resting_recorder(client, configure, slow_after=5)
     reported: list[int] = []
 
     def report(record: Record, threshold: float) -> None:
@@ -152,11 +155,7 @@ def test_record_that_cannot_be_sampled_does_not_hide_those_behind_it(
     client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is wrong with one request, the others are sampled in the same scan."""
-    configure(SLOW_AFTER=3600)
-    client.get("/")
-    active = process.get()
-    assert active is not None
-    active.hound.stop()
+    active = resting_recorder(client, configure, slow_after=3600)
     sampled: list[int] = []
 
     def sample_again(record: Record, slow: Slow, age: float) -> None:
