@@ -3,7 +3,7 @@
 For a server with one process and without Gunicorn's arbiter (uvicorn alone, in a container): while
 C code holds the GIL of that process, it cannot report itself. Run this beside the server, as the
 same user; it runs until it is stopped. Gunicorn's arbiter does the same for its workers, and
-sibling workers for each other.
+peers do for each other.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def ended_box(path: str) -> Iterator[BoxState | None]:
     None, and the file stays, when its process lives, another process is reaping it, or it cannot
     be read. A file that is not a box is removed: it can only be what is left of one.
     """
-    # A sibling that only checks the box holds a shared lock for microseconds: so several tries.
+    # A peer that only checks the box holds a shared lock for microseconds: so several tries.
     with opened_and_locked(path, lock=lock_ended, tries=LOCK_TRIES, pause=0.005) as fd:
         if fd is None:
             yield None

@@ -66,7 +66,7 @@ def keep_within(
         for entry in entries:
             if not names.fullmatch(entry.name):
                 continue
-            with contextlib.suppress(FileNotFoundError):  # a sibling has removed it
+            with contextlib.suppress(FileNotFoundError):  # a peer has removed it
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
                     found.append((status.st_mtime, status.st_size, entry.path))

@@ -42,7 +42,7 @@ def read(folder: str, name: str) -> str | None:
     """The text of a report; None when there is no report of this name.
 
     The name came out of an event: it must be one that a report can have, and a regular file of the
-    folder's owner.
+    folder's owner or of this user.
     """
     if not REPORT_NAMES.fullmatch(name):
         return None
