@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 from slowhound.config.from_django import get_config
+from slowhound.core import ids
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.recorder import process, writer
 
 
 @contextmanager
 def capture_events() -> Generator[list[dict[str, Any]]]:
     """The events of the block, in order; they are not written anywhere.
+
+    Of a request or task that had begun before, only what this thread writes is among them, as where
+    the block closes its response. What an earlier test has not closed ends when Python frees it,
+    at any time, and another thread writes its event.
 
     Example:
         with capture_events() as events:
@@ -28,8 +34,15 @@ def capture_events() -> Generator[list[dict[str, Any]]]:
             raise RuntimeError("slowhound is just starting: there are no events to capture yet")
         raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")
     events: list[dict[str, Any]] = []
-    before, writer.captured = writer.captured, events
+    earlier = {record.id for record in snapshot_in_flight()}
+    thread = ids.get_ident()
+
+    def keep(event: dict[str, Any]) -> None:
+        if event.get("req_id") not in earlier or ids.get_ident() == thread:
+            events.append(event)
+
+    before, writer.capture = writer.capture, keep
     try:
         yield events
     finally:
-        writer.captured = before
+        writer.capture = before

@@ -10,18 +10,21 @@ import pytest
 from django.test import Client
 from django.test.utils import override_settings
 
+from slowhound.core.in_flight import snapshot_in_flight
 from slowhound.recorder import process
 from slowhound.system import guard, losses
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    """Each test starts without counts, and with a guard that raises what it catches."""
+    """Each test starts without counts and requests; its guard raises what it catches."""
     guard.loud = True
     guard.reset()
     losses.reset()
     yield
     process.stop()
+    for record in snapshot_in_flight():  # a response that the test has not closed
+        process.finish(record)
     guard.loud = False
 
 

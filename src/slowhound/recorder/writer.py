@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from slowhound.config.config import Config
@@ -15,8 +16,8 @@ from slowhound.store.segments import SEGMENTS, open_segment
 from slowhound.system.append_file import AppendFile
 from slowhound.system.private_dir import keep_within
 
-# Set by slowhound.testing: events are kept here and written nowhere.
-captured: list[Event] | None = None
+# Set by slowhound.testing: it takes the events, and they are written nowhere.
+capture: Callable[[Event], None] | None = None
 
 # DuckDB reads no segment at all that has a line of more than 32 MiB in it. There may be any number
 # of names.
@@ -88,7 +89,7 @@ class Writer:
         Both lines are made before either is written: what fails here leaves no half event.
         """
         whole = {**event, **details} if details else event
-        if captured is not None:
+        if capture is not None:
             return Outgoing(whole, b"", "")
         line = formats.json_line(whole) if self._needs_json else b""
         if len(line) > LARGEST_LINE:
@@ -101,9 +102,10 @@ class Writer:
 
     def put(self, outgoing: Outgoing) -> None:
         """Writes what of it is not written."""
-        if captured is not None:
+        keep = capture  # read once: another thread may end the block
+        if keep is not None:
             if not outgoing.stored:
-                outgoing.stored.extend(map(captured.append, (outgoing.whole,)))
+                outgoing.stored.extend(map(keep, (outgoing.whole,)))
             return
         # The segment first: it says whether the event was written, should the process die here.
         if self.segment is not None and not outgoing.stored:

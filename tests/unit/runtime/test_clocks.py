@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import freezegun
 import pytest
@@ -17,7 +18,6 @@ from freezegun import freeze_time
 
 from slowhound.delivery.report_files import ReportFiles
 from slowhound.flames.files import FlameFiles
-from slowhound.recorder import writer
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
 
@@ -28,14 +28,16 @@ from tests.harness.waiting import eventually
 freezegun.configure(extend_ignore_list=["clickhouse_connect", "anyio"])
 
 
+# The events that the running test has captured.
+so_far: list[dict[str, Any]] = []
+
+
 def now(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(datetime.now().isoformat())  # noqa: DTZ005  what freezegun moves
 
 
 def slow(_request: HttpRequest) -> HttpResponse:
-    captured = writer.captured
-    assert captured is not None
-    eventually(lambda: captured[:1], "its slow event")
+    eventually(lambda: so_far[:1], "its slow event")
     return HttpResponse("slow")
 
 
@@ -66,7 +68,7 @@ def test_slow_request_is_reported_in_frozen_time_and_after_it(
     configure(SLOW_AFTER=0.05)
     client.get("/now/")
     for freezes in (freeze_time("2031-01-01", ignore=["tests.harness"]), nullcontext()):
-        with capture_events() as events, freezes:
+        with capture_events() as events, freezes, patch(f"{__name__}.so_far", events):
             client.get("/slow/")
         assert [each["event_type"] for each in events] == ["slow", "request"]
         assert 0.05 <= events[-1]["resp_time"] < 3600
