@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slowhound.runtime.foreign import is_foreign
-from tests.unit.runtime.test_foreign import TIMES, TooLong, busy, raised_by, ring
+from tests.unit.runtime.test_foreign import TIMES, TooLong, busy, raised_by, ring, struck
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_what_a_signal_handler_raises_is_the_applications(number: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         busy()
 
-    assert all(is_foreign(raised_by(limited)) for _ in range(TIMES))
+    assert all(is_foreign(struck(limited)) for _ in range(TIMES))
 
 
 def over() -> None:
@@ -149,7 +149,7 @@ def test_handler_that_was_taken_away_meanwhile_is_known(
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         busy()
 
-    assert all(is_foreign(raised_by(limited)) for _ in range(TIMES))
+    assert all(is_foreign(struck(limited)) for _ in range(TIMES))
 
 
 def traced(function: Callable[..., None]) -> Callable[..., None]:
@@ -174,4 +174,4 @@ def test_what_shares_the_code_of_a_handler_is_none(given: tuple[Any, ...]) -> No
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         busy()
 
-    assert is_foreign(raised_by(limited))
+    assert is_foreign(struck(limited))
