@@ -122,7 +122,7 @@ class ShipLoop:
 
 def pause(failures: int, chance: Callable[[], float]) -> float:
     """Seconds until the next try: twice as long each time, at random so that hosts spread out."""
-    return min(2.0 ** (failures - 1), LONGEST_RETRY_PAUSE) * (0.5 + chance() / 2)
+    return min(2.0 ** min(failures - 1, 16), LONGEST_RETRY_PAUSE) * (0.5 + chance() / 2)
 
 
 def described(lag: Lag) -> str:

@@ -118,7 +118,7 @@ def test_wrong_use_is_refused(tmp_path: Path) -> None:
 def test_pauses_grow_and_differ() -> None:
     """Hosts do not all try again at once."""
     assert [pause(number, lambda: 1.0) for number in (1, 2, 3, 4)] == [1, 2, 4, 8]
-    assert pause(50, lambda: 1.0) == LONGEST_RETRY_PAUSE
+    assert [pause(number, lambda: 1.0) for number in (50, 5000)] == [LONGEST_RETRY_PAUSE] * 2
     assert pause(3, lambda: 0.0) == 2
 
 
