@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slowhound.store import clickhouse_bounded, clickhouse_select_only
+from slowhound.store import adhoc, clickhouse_bounded, clickhouse_select_only
 from slowhound.store.answer import LONGEST_VALUE, Answer, StoreError
 from slowhound.store.broken import UnreadableError
 from slowhound.store.clickhouse import RESPONSE_GRACE
@@ -441,7 +441,7 @@ def test_search_for_a_broken_file_ends_in_time(
         time.sleep(0.3)
         raise UnreadableError(f"{text}: a slip, {len(attempts)}")
 
-    monkeypatch.setattr(source, "_in_process", fails_late)
+    monkeypatch.setattr(adhoc, "run", fails_late)
     with pytest.raises(StoreError, match="SELECT 1: a slip, 1"):
         source.adhoc("SELECT 1", seconds=0.5)
     assert len(attempts) == 2

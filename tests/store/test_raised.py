@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from slowhound.store import broken, ship, tail
+from slowhound.store import adhoc, broken, ship, tail
 from slowhound.store import duckdb as of_duckdb
 from slowhound.store.answer import StoreError
 from slowhound.store.broken import UnreadableError
@@ -156,7 +156,7 @@ def test_error_in_the_sql_is_attributed_to_no_file(
     """It fails without files, too; else it is run again after each file was read."""
     segment(tmp_path, [seven()], GOOD)
     source = LocalFiles(str(tmp_path))
-    tried = counting(monkeypatch, source, "_in_process")
+    tried = counting(monkeypatch, adhoc, "run")
     checked = counting(monkeypatch, source, "_reads")
     with pytest.raises(StoreError, match=message):
         source.adhoc(text)

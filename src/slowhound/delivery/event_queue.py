@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,15 @@ from slowhound.delivery.backoff import BackoffSink
 from slowhound.system.losses import lost
 
 QUEUED_EVENTS_LIMIT = 10_000
+
+
+def last_own_seq(events: Iterable[dict[str, Any]], pid: int) -> int | None:
+    """The highest ``seq`` of this process's events; None when none of them is its own.
+
+    An event that a peer has written about this process has no number of its own.
+    """
+    own = [event["seq"] for event in events if event.get("pid") == pid and "seq" in event]
+    return max(own, default=None)
 
 
 class EventQueue:
@@ -70,12 +79,12 @@ class EventQueue:
         with contextlib.suppress(IndexError):  # a request may drop the oldest at the same time
             for _ in range(len(self._waiting)):
                 events.append(self._waiting.popleft())  # noqa: PERF401  what was taken is kept
-        own = [event["seq"] for event in events if event.get("pid") == self._pid and "seq" in event]
+        last = last_own_seq(events, self._pid)
         for sink in self.takers():
             reports_itself = sink.set_on_sent(partial(self._has, sink.name))
             sink.take_events(events)
-            if own and not reports_itself:
-                self._has(sink.name, max(own))
+            if last is not None and not reports_itself:
+                self._has(sink.name, last)
 
     def _has(self, sink: str, seq: int) -> None:
         """This sink has all events up to this one."""

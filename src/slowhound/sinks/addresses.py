@@ -29,7 +29,7 @@ class Reach(enum.Enum):
     BY_IPV4 = "by its IPv4"  # as the IPv4 address in its last 32 bits
 
 
-# The registries of special-purpose addresses, with the RFC of each row, and of address space.
+# The registries of special-purpose addresses, with the RFC of each block, and of address space.
 IPV4 = "https://www.iana.org/assignments/iana-ipv4-special-registry"
 IPV6 = "https://www.iana.org/assignments/iana-ipv6-special-registry"
 IPV6_SPACE = "https://www.iana.org/assignments/ipv6-address-space"
@@ -69,7 +69,7 @@ class Block(NamedTuple):
 
 # fmt: off
 ADDRESS_BLOCKS = (
-    Block("0.0.0.0/0", Reach.PUBLIC, "what no other row names", IPV4),
+    Block("0.0.0.0/0", Reach.PUBLIC, "what no other block names", IPV4),
     Block("0.0.0.0/8", Reach.NOWHERE, "this network; on Linux 0.0.0.0 is local (RFC 791)", IPV4),
     Block("10.0.0.0/8", Reach.INSIDE, "private use (RFC 1918)", IPV4),
     Block("100.64.0.0/10", Reach.INSIDE, "shared address space, CGNAT (RFC 6598)", IPV4),
@@ -133,7 +133,7 @@ ADDRESS_BLOCKS = (
 # fmt: on
 
 _BLOCKS = sorted(
-    ((ipaddress.ip_network(row.block), row) for row in ADDRESS_BLOCKS),
+    ((ipaddress.ip_network(each.block), each) for each in ADDRESS_BLOCKS),
     key=lambda each: -each[0].prefixlen,
 )
 # In any network: an ISATAP address ends in 0:5efe and an IPv4 address, which a router unwraps; with
@@ -142,10 +142,12 @@ _ISATAP, _ISATAP_PUBLIC = 0x00005EFE, 0x02000000
 
 
 def block_of(address: Address) -> Block:
-    """The row that decides about this address."""
+    """The block that decides about this address."""
     # Version first: ``in`` answers for the same version only, and without the scope id.
     return next(
-        row for block, row in _BLOCKS if block.version == address.version and address in block
+        block
+        for network, block in _BLOCKS
+        if network.version == address.version and address in network
     )
 
 

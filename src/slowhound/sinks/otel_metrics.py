@@ -1,6 +1,6 @@
 """Makes OpenTelemetry's metrics of events: durations and rates, saturation, deaths.
 
-Only ``sinks.otel`` imports this.
+Only ``sinks.otel`` and what it is made of import this.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Finds the names of OpenTelemetry that are not stable yet, those with an underscore.
 
-Only ``sinks.otel`` imports this.
+Only ``sinks.otel`` and what it is made of import this.
 """
 
 from __future__ import annotations

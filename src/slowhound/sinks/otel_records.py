@@ -1,4 +1,7 @@
-"""Makes OpenTelemetry's log records of events and reports. Only ``sinks.otel`` imports this."""
+"""Makes OpenTelemetry's log records of events and reports.
+
+Only ``sinks.otel`` and what it is made of import this.
+"""
 
 from __future__ import annotations
 

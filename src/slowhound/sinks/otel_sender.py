@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from slowhound.delivery.event_queue import last_own_seq
 from slowhound.runtime.clocks import clock
 from slowhound.sinks.otel_metrics import Metrics
 from slowhound.sinks.otel_private import Exported, unobserved
@@ -125,10 +126,9 @@ class EventSender:
             return
 
     def _arrived(self, events: list[dict[str, Any]]) -> None:
-        # An event that a peer has written about this process has no number of its own.
-        own = [each["seq"] for each in events if each.get("pid") == os.getpid() and "seq" in each]
-        if own:
-            self._on_arrived(max(own))
+        last = last_own_seq(events, os.getpid())
+        if last is not None:
+            self._on_arrived(last)
 
     def _export(self) -> bool:
         if self._failures > BATCH_TRIES:

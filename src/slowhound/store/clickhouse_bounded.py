@@ -60,9 +60,8 @@ def read_bounded(stream: Any, until: float = math.inf) -> bytes:
 def _parts(stream: Any) -> Iterable[bytes]:
     if isinstance(stream, io.RawIOBase | io.BufferedIOBase):  # chdb, in this process
         return iter(partial(stream.read, READ_SIZE), b"")
-    parts: Iterator[bytes] = stream.stream(
-        READ_SIZE
-    )  # of urllib3: all that arrived before an error
+    # Of urllib3: all that arrived before an error.
+    parts: Iterator[bytes] = stream.stream(READ_SIZE)
     return parts
 
 

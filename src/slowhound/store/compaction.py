@@ -11,7 +11,6 @@ finds its name in ``SEGMENTS_KEY`` of the Parquet file. No process waits for ano
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +21,7 @@ from slowhound.store.broken import UnreadableError, as_unreadable
 from slowhound.store.columns import IS_EVENT
 from slowhound.store.event_files import list_event_files, name_of, read_segments
 from slowhound.store.parquet import SEGMENTS_KEY, TORN_KEY, ParquetInfo, text
+from slowhound.store.segments import UNFINISHED
 from slowhound.system.file_locks import close, lock
 from slowhound.system.files import create, is_removed, open_own
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 1.0  # longer than any single write()
 COMPACT_BATCH_BYTES = 128 * 1024**2  # of JSON for one Parquet file: about a second of work
 STALE_SECONDS = 600  # after which an unfinished file is of a reader that ended
-_UNFINISHED = re.compile(r"compacting-\d+-\d+\.tmp")
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
@@ -88,7 +87,6 @@ def compact(
     connection: DuckDBPyConnection,
     folder: str,
     info_of: Callable[[str], ParquetInfo],
-    known: list[str],
     progress: Progress | None = None,
 ) -> int:
     """Makes Parquet files of all closed segments; returns how many segments.
@@ -97,7 +95,6 @@ def compact(
         connection: of DuckDB; it may write into ``folder``.
         folder: ``DIR/events``.
         info_of: what a Parquet file was made of.
-        known: names of the fields that have a column of their own.
         progress: is called with the bytes done, and the bytes in all.
 
     Raises:
@@ -121,7 +118,7 @@ def compact(
         total, done = sum(each.size for each in todo), 0
         failed: Exception | None = None
         for batch in _batches(todo):
-            failed = _write_all(connection, folder, batch, known) or failed
+            failed = _write_all(connection, folder, batch) or failed
             done += sum(each.size for each in batch)
             if progress is not None:
                 progress(done, total)
@@ -142,25 +139,23 @@ def _batches(found: list[ClosedSegment]) -> Iterator[list[ClosedSegment]]:
 
 
 def _write_all(
-    connection: DuckDBPyConnection, folder: str, batch: list[ClosedSegment], known: list[str]
+    connection: DuckDBPyConnection, folder: str, batch: list[ClosedSegment]
 ) -> Exception | None:
     """Writes one file of the batch; where that fails, one of each segment that can be read.
 
     A broken segment must not prevent the compaction of the others. Returns its error.
     """
     try:
-        _write(connection, folder, batch, known)
+        _write(connection, folder, batch)
     except (UnreadableError, FileExistsError) as exc:
         if len(batch) == 1:
             return StoreError(f"{os.path.basename(batch[0].path)}: {exc}")
-        found = [_write_all(connection, folder, [each], known) for each in batch]
+        found = [_write_all(connection, folder, [each]) for each in batch]
         return next((each for each in found if each is not None), None)
     return None
 
 
-def _write(
-    connection: DuckDBPyConnection, folder: str, batch: list[ClosedSegment], known: list[str]
-) -> None:
+def _write(connection: DuckDBPyConnection, folder: str, batch: list[ClosedSegment]) -> None:
     final = os.path.join(folder, name_of(batch[0].path) + ".parquet")
     if os.path.lexists(final):
         raise FileExistsError(f"{final} exists, and does not contain the segment of this name")
@@ -170,7 +165,7 @@ def _write(
     os.close(create(unfinished))
     try:
         with as_unreadable():
-            _copy(connection, paths, unfinished, known)
+            _copy(connection, paths, unfinished)
         _to_disk(unfinished)
         os.rename(unfinished, final)
         newest = max(each.modified for each in batch)
@@ -185,11 +180,9 @@ def _write(
             os.unlink(path)
 
 
-def _copy(
-    connection: DuckDBPyConnection, paths: list[str], unfinished: str, known: list[str]
-) -> None:
+def _copy(connection: DuckDBPyConnection, paths: list[str], unfinished: str) -> None:
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {read_segments(paths, known)}")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {read_segments(paths)}")
         row = connection.execute(
             f"SELECT count(*) FROM batch WHERE {IS_EVENT} IS NOT true"
         ).fetchone()
@@ -218,7 +211,7 @@ def _remove_stale(folder: str) -> None:
         for entry in entries:
             with suppress(OSError):
                 if (
-                    _UNFINISHED.fullmatch(entry.name)
+                    UNFINISHED.fullmatch(entry.name)
                     and clock.time() - entry.stat(follow_symlinks=False).st_mtime > STALE_SECONDS
                 ):
                     os.unlink(entry.path)

@@ -33,7 +33,7 @@ from slowhound.store.event_files import EventFiles, file_size, list_event_files
 from slowhound.store.parquet import ParquetInfo, parquet_info
 from slowhound.store.select_only import SELECT_START
 from slowhound.store.source import Source
-from slowhound.store.views import FIELD_NAMES, make_views
+from slowhound.store.views import make_views
 
 if TYPE_CHECKING:
     import duckdb
@@ -107,7 +107,7 @@ class LocalFiles(Source):
             if left <= 0:
                 raise StoreError(str(failed[0]))
             try:
-                return self._in_process(files, text, left, rows)
+                return adhoc.run(files, text, left, rows)
             except UnreadableError as exc:
                 failed.append(exc)
                 raise
@@ -169,7 +169,7 @@ class LocalFiles(Source):
             # A database of its own, so that its memory does not count against that of queries.
             with as_unreadable(), private_database(self._duckdb) as connection:
                 info_of = partial(self._info_of, connection)
-                return compaction.compact(connection, self.folder, info_of, FIELD_NAMES, progress)
+                return compaction.compact(connection, self.folder, info_of, progress)
         except StoreError as exc:
             raise StoreError(f"segments could not be compacted: {first_line(exc)}") from exc
         finally:
@@ -275,10 +275,6 @@ class LocalFiles(Source):
     def _viewed(self, answer: Callable[[DuckDBPyConnection], Answer], files: EventFiles) -> Answer:
         with self._viewing(files) as connection:
             return answer(connection)
-
-    def _in_process(self, files: EventFiles, text: str, seconds: float, rows: int) -> Answer:
-        """Runs ad-hoc SQL in a process that can read these files only."""
-        return adhoc.run(files, text, seconds, rows)
 
     def _connections(self) -> Connections:
         """The connections of this process: a forked child lacks the threads of its parent's."""

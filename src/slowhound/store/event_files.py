@@ -6,10 +6,14 @@ import os
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
+from slowhound.event.fields import FIELDS
 from slowhound.store.answer import StoreError
 from slowhound.store.columns import json_structure
 from slowhound.store.parquet import NO_HIVE_COLUMNS, names, quoted
 from slowhound.store.segments import PARQUET, SEGMENT
+
+# Those that have a column of their own.
+FIELD_NAMES = [field.name for field in FIELDS]
 
 
 class EventFiles(NamedTuple):
@@ -73,12 +77,11 @@ def file_size(path: str) -> int:
         return 0
 
 
-def read_segments(paths: Sequence[str], known: list[str]) -> str:
-    """SQL that reads these segments; a torn line is a row that is not ``IS_EVENT``.
-
-    ``known`` are the names of the fields that have a column of their own.
-    """
-    texts = f"list_filter(json_keys(json), lambda each: NOT list_contains({quoted(known)}, each))"
+def read_segments(paths: Sequence[str]) -> str:
+    """SQL that reads these segments; a torn line is a row that is not ``IS_EVENT``."""
+    texts = (
+        f"list_filter(json_keys(json), lambda each: NOT list_contains({quoted(FIELD_NAMES)}, each))"
+    )
     app = f"map_from_entries([(each, json->>each) for each in list_distinct({texts})])"
     return (
         f"SELECT event.*, segment, app FROM (SELECT"

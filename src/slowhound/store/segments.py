@@ -20,8 +20,10 @@ from slowhound.system.private_dir import subfolder
 SEGMENT_BYTES = 32 * 1024**2
 SEGMENT = re.compile(r"\d+-\d+-\d+\.jsonl")
 PARQUET = re.compile(r"\d+-\d+-\d+\.parquet")
-# What retention removes: both, and what a reader that died has left of a compaction.
-SEGMENTS = re.compile(r"\d+-\d+-\d+\.(jsonl|parquet)|compacting-\d+-\d+\.tmp")
+# Of a compaction that is under way, or that a reader which died has left.
+UNFINISHED = re.compile(r"compacting-\d+-\d+\.tmp")
+# What retention removes.
+SEGMENTS = re.compile("|".join(each.pattern for each in (SEGMENT, PARQUET, UNFINISHED)))
 
 _numbers = itertools.count()
 

@@ -127,6 +127,6 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 def _entries(nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The definitions in every WITH."""
     for node in nodes:
-        with_names = node.get("cte_map")
-        found = with_names.get("map") if isinstance(with_names, dict) else None
+        definitions = node.get("cte_map")
+        found = definitions.get("map") if isinstance(definitions, dict) else None
         yield from (each for each in found or () if isinstance(each, dict))

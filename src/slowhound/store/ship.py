@@ -47,9 +47,8 @@ class Lag(NamedTuple):
     sent: int  # events, in this process
     torn: int  # lines that were cut short
     lost: int  # segments that were removed or emptied before they were sent
-    left_out: tuple[
-        str, ...
-    ] = ()  # files that cannot be read, and why; not counted in bytes and seconds
+    # Files that cannot be read, and why; not counted in bytes and seconds.
+    left_out: tuple[str, ...] = ()
 
 
 class Shipper:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from slowhound.event.fields import FIELDS
 from slowhound.store.columns import IS_EVENT, duckdb_types
 from slowhound.store.dialect import DUCKDB_MACROS
 from slowhound.store.event_files import EventFiles, name_of, read_segments
@@ -13,8 +12,6 @@ from slowhound.store.parquet import ParquetInfo, read_parquet
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-FIELD_NAMES = [field.name for field in FIELDS]
 
 
 def make_views(
@@ -32,7 +29,7 @@ def make_views(
     inside = {name for each in found.values() for name in each.segments}
     rest = [path for path in files.segments if name_of(path) not in inside]
     if rest:
-        parts.append(read_segments(rest, FIELD_NAMES))
+        parts.append(read_segments(rest))
     connection.execute(
         f"CREATE OR REPLACE TEMP VIEW every_line AS {' UNION ALL BY NAME '.join(parts)};"
         "CREATE OR REPLACE TEMP VIEW events AS"

@@ -27,10 +27,9 @@ class Question(NamedTuple):
 
 
 IN_PERIOD = "ts >= $since AND ts < $until"
-# Each request has exactly one of these.
-ENDED_REQUESTS = (
-    f"event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL\n  AND {IN_PERIOD}"
-)
+# Each request has exactly one of these events.
+IS_ENDED_REQUEST = "event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL"
+ENDED_REQUESTS = f"{IS_ENDED_REQUEST}\n  AND {IN_PERIOD}"
 HAS_FAILED = "resp_outcome IN ('error', 'timeout', 'killed')"
 # With SAMPLING a kept event stands for several; without it this is a count. An impossible rate of
 # a damaged line would make all sums infinite.

@@ -7,10 +7,10 @@ from typing import Any
 from slowhound.store.questions.question import IN_PERIOD
 from slowhound.store.source import Source
 from slowhound.viewer.pages.shared import (
+    ENDED_REQUEST,
+    ENDED_REQUEST_COUNT_SQL,
     ERROR_COUNT_SQL,
-    IS_ENDED_REQUEST,
     NEWEST,
-    REQUEST_COUNT_SQL,
     buckets,
     command,
     span,
@@ -22,16 +22,16 @@ from slowhound.viewer.responses import Data, Page
 from slowhound.viewer.sources import Sources
 
 TOTALS_SQL = f"""
-SELECT {REQUEST_COUNT_SQL} AS requests,
+SELECT {ENDED_REQUEST_COUNT_SQL} AS requests,
        {ERROR_COUNT_SQL} AS errors,
        countif(event_type = 'slow') AS slow,
        countif(event_type = 'crash' OR event_type = 'timeout') AS deaths,
        countif(event_type = 'stall') AS stalls,
        countif(event_type = 'partial_failure') AS partial_failures,
        countif(event_type = 'task') AS tasks,
-       quantile(0.5, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p50,
-       quantile(0.95, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p95,
-       quantile(0.99, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p99,
+       quantile(0.5, CASE WHEN {ENDED_REQUEST} THEN resp_time END) AS p50,
+       quantile(0.95, CASE WHEN {ENDED_REQUEST} THEN resp_time END) AS p95,
+       quantile(0.99, CASE WHEN {ENDED_REQUEST} THEN resp_time END) AS p99,
        quantile(0.95, queue_time) AS queue_p95,
        max(CASE WHEN g_w_count > 0 THEN g_w_active / g_w_count END) AS busiest,
        max(g_backlog) AS backlog,
@@ -40,13 +40,13 @@ FROM events WHERE {IN_PERIOD}
 """  # noqa: S608  made of constants only
 SERIES_SQL = f"""
 SELECT floor(ts / $step) * $step AS bucket,
-       {REQUEST_COUNT_SQL} AS requests,
+       {ENDED_REQUEST_COUNT_SQL} AS requests,
        {ERROR_COUNT_SQL} AS errors,
        countif(event_type = 'slow') AS slow,
        countif(event_type = 'crash' OR event_type = 'timeout') AS deaths,
-       quantile(0.5, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p50,
-       quantile(0.95, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p95,
-       quantile(0.99, CASE WHEN {IS_ENDED_REQUEST} THEN resp_time END) AS p99,
+       quantile(0.5, CASE WHEN {ENDED_REQUEST} THEN resp_time END) AS p50,
+       quantile(0.95, CASE WHEN {ENDED_REQUEST} THEN resp_time END) AS p95,
+       quantile(0.99, CASE WHEN {ENDED_REQUEST} THEN resp_time END) AS p99,
        max(CASE WHEN g_w_count > 0 THEN g_w_active / g_w_count END) AS busy,
        max(CASE WHEN g_threads > 0 THEN g_threads_busy / g_threads END) AS threads,
        max(g_backlog) AS backlog
@@ -54,9 +54,9 @@ FROM events WHERE {IN_PERIOD}
 GROUP BY bucket ORDER BY bucket
 """  # noqa: S608
 BUSIEST_SQL = f"""
-SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
+SELECT resp_view, {ENDED_REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
        quantile(0.95, resp_time) AS p95, {ERROR_COUNT_SQL} AS errors
-FROM events WHERE {IN_PERIOD} AND {IS_ENDED_REQUEST}
+FROM events WHERE {IN_PERIOD} AND {ENDED_REQUEST}
 GROUP BY resp_view ORDER BY total DESC, resp_view LIMIT 8
 """  # noqa: S608
 LATEST_SQL = f"""

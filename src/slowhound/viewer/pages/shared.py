@@ -7,16 +7,15 @@ import shlex
 from typing import Any
 
 from slowhound.runtime.durations import parse_duration
-from slowhound.store.questions.question import HAS_FAILED, STANDS_FOR
+from slowhound.store.questions.question import HAS_FAILED, IS_ENDED_REQUEST, STANDS_FOR
 from slowhound.viewer.query import Query
 from slowhound.viewer.sources import Sources
 
-# Each request has exactly one of these events.
-IS_ENDED_REQUEST = "(event_type IN ('request', 'timeout', 'crash') AND task_name IS NULL)"
-ERROR_COUNT_SQL = f"countif({IS_ENDED_REQUEST} AND {HAS_FAILED})"
+ENDED_REQUEST = f"({IS_ENDED_REQUEST})"
+ERROR_COUNT_SQL = f"countif({ENDED_REQUEST} AND {HAS_FAILED})"
 # How many requests these are: with SAMPLING a kept event stands for several.
-STANDS_FOR_REQUESTS = f"CASE WHEN {IS_ENDED_REQUEST} THEN {STANDS_FOR} END"
-REQUEST_COUNT_SQL = f"floor(coalesce(sum({STANDS_FOR_REQUESTS}), 0.0) + 0.5)"
+STANDS_FOR_REQUESTS = f"CASE WHEN {ENDED_REQUEST} THEN {STANDS_FOR} END"
+ENDED_REQUEST_COUNT_SQL = f"floor(coalesce(sum({STANDS_FOR_REQUESTS}), 0.0) + 0.5)"
 # The last terms of each order, so that pages and both engines agree on the order of equal rows.
 NEWEST = "ts DESC, req_id, event_type, host, pid, seq"
 ROUND_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from slowhound.store.questions.question import IN_PERIOD
 from slowhound.viewer.pages.shared import (
+    ENDED_REQUEST,
+    ENDED_REQUEST_COUNT_SQL,
     ERROR_COUNT_SQL,
-    IS_ENDED_REQUEST,
-    REQUEST_COUNT_SQL,
     command,
 )
 from slowhound.viewer.query import Query, one_of
@@ -26,7 +26,7 @@ SORTS = {
 }
 MOST_VIEWS = 500
 VIEWS_SQL = f"""
-SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
+SELECT resp_view, {ENDED_REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
        quantile(0.5, resp_time) AS p50, quantile(0.95, resp_time) AS p95,
        quantile(0.99, resp_time) AS p99, max(resp_time) AS slowest,
        {ERROR_COUNT_SQL} AS errors, avg(coalesce(db_queries, 0)) AS queries,
@@ -34,7 +34,7 @@ SELECT resp_view, {REQUEST_COUNT_SQL} AS n, sum(resp_time) AS total,
        avg(coalesce(queue_time, 0)) AS mean_queue, avg(coalesce(db_time, 0)) AS mean_db,
        avg(coalesce(cache_time, 0)) AS mean_cache, avg(coalesce(out_time, 0)) AS mean_out,
        avg(coalesce(tmpl_time, 0)) AS mean_tmpl, avg(coalesce(rest_time, 0)) AS mean_rest
-FROM events WHERE {IN_PERIOD} AND {IS_ENDED_REQUEST}
+FROM events WHERE {IN_PERIOD} AND {ENDED_REQUEST}
 GROUP BY resp_view ORDER BY
 """  # noqa: S608  made of constants only
 PARTS_OF_MEAN = ("queue", "db", "cache", "out", "tmpl", "rest")
