@@ -32,9 +32,8 @@ def get_config() -> Config:
     Raises:
         Exception: only what Django raises where its own settings cannot be loaded.
     """
-    getattr(
-        settings, "SLOWHOUND", {}
-    )  # loads Django's settings, which may fail for its own reasons
+    # Loads Django's settings, which may fail for its own reasons.
+    getattr(settings, "SLOWHOUND", {})
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     try:
         return _read(user)
@@ -46,13 +45,16 @@ def get_config() -> Config:
 
 @functools.lru_cache(maxsize=2)
 def _read(_user: int) -> Config:
-    # Here, and not where a recorder starts: Gunicorn's arbiter and the commands have none, and name
-    # the application's frames in what they write for a dead or stuck worker.
-    for name in _application_modules():
-        add_app_package(name)
-    know_libraries()
     given = getattr(settings, "SLOWHOUND", {})
-    return apply(load(given, project()), given, lookup)
+    config = apply(load(given, project()), given, lookup)
+    if config.enabled:
+        # Here, and not where a recorder starts: commands, and Gunicorn's arbiter with --preload,
+        # have none, and name the application's frames in what they write for another process.
+        with _guard:
+            for name in _application_modules():
+                add_app_package(name)
+            know_libraries()
+    return config
 
 
 def project() -> str:

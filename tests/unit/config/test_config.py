@@ -14,12 +14,14 @@ from django.core.checks import run_checks
 from django.test import Client
 from django.test.utils import override_settings
 
+from slowhound.config import from_django
 from slowhound.config.checks import check_folder
 from slowhound.config.config import Config, load, problems
 from slowhound.config.settings import SETTINGS
 from slowhound.recorder.own_box import settings_payload
 from slowhound.store.answer import StoreError
 from slowhound.store.duckdb import LocalFiles
+from slowhound.system import guard
 
 TOO_LARGE = (float("inf"), float("nan"), 10**400)
 NUMBERS = (
@@ -245,3 +247,28 @@ def test_settings_make_the_application_known_also_without_a_recorder(tmp_path: P
     argv = [sys.executable, "-c", NO_RECORDER, str(shop.parent)]
     ran = subprocess.run(argv, check=True, env=env, capture_output=True, text=True, timeout=60)
     assert ran.stdout.split() == ["None", "True", "False"]
+
+
+def test_application_that_cannot_be_known_switches_nothing_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its frames may be named worse, and that is all."""
+
+    def fails() -> None:
+        raise LookupError("of a strange sys.path")
+
+    monkeypatch.setattr(from_django, "know_libraries", fails)
+    monkeypatch.setattr(guard, "loud", False)
+    with override_settings(SLOWHOUND={}):
+        assert from_django.get_config().enabled
+    assert guard.total == 1
+
+
+def test_switched_off_slowhound_searches_no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 20,000 entries of each folder on sys.path would be read for nothing."""
+    searches: list[bool] = []
+    monkeypatch.setattr(from_django, "know_libraries", lambda: searches.append(True))
+    for enabled in (False, True):
+        with override_settings(SLOWHOUND={"ENABLED": enabled}):
+            assert from_django.get_config().enabled is enabled
+        assert searches == [True] * enabled
