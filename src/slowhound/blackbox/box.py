@@ -2,7 +2,7 @@
 
 It is made in the worker after the fork and held by an exclusive ``flock``. The kernel drops the
 lock when the process ends, however it ends: a box whose lock can be taken belongs to an ended
-process. Without locks its header identifies the process, see ``system.file_locks``. No pid files,
+process. Without locks its header identifies the process, see ``system.processes``. No pid files,
 no reused pids, no named shared memory that stays behind. The format stands in ``layout``.
 """
 

@@ -1,11 +1,11 @@
-"""What was observed of a request: moments of its timeline, samples of its stack, snapshots."""
+"""What was observed of a request: its moments, stacks and snapshots, and what queries cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from slowhound.event.formats import printable
+from slowhound.event.formats import printable_lines
 from slowhound.frames.frames import Stack, render
 from slowhound.redaction.masking import short_text
 from slowhound.redaction.sql.shape import sql_shape
@@ -42,7 +42,7 @@ class Sample:
 
 def snapshot_text(stack: Stack) -> str:
     """The traceback of one snapshot."""
-    return "\n".join(map(printable, render(stack).split("\n")))
+    return printable_lines(render(stack))
 
 
 def after_hold_text(seconds: float) -> str:

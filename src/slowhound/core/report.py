@@ -23,7 +23,7 @@ from slowhound.core.report_text import (
     timeline_text,
     verdict_text,
 )
-from slowhound.event.formats import one_line, printable
+from slowhound.event.formats import one_line, printable_lines
 
 
 class Finished(NamedTuple):
@@ -101,7 +101,7 @@ class Report:
             f"Undead request intercepted at: {date(self.intercepted)}{_iso(self.intercepted)}",
             self._head(),
             self._stack(),
-            *(["\n".join(map(printable, self.gil.split("\n")))] if self.gil else []),
+            *([printable_lines(self.gil)] if self.gil else []),
             *(["Verdict:\n" + verdict_text(self.verdict)] if self.verdict else []),
             self._facts(),
             *([f"Flame graph: {one_line(self.flame)}"] if self.flame else []),

@@ -1,6 +1,6 @@
-"""Adds to an event what each one has: time, host, process, release and trace.
+"""Adds to an event what each one has: time, process, release, trace, losses, number and version.
 
-The process itself writes it, or another one in its place after its death.
+The process itself writes it, or another one in its place, while it hangs or after its death.
 """
 
 from __future__ import annotations

@@ -193,10 +193,14 @@ def one_line(value: Any) -> str:
     """``value`` on one line: nothing that a client sent can add a line or move a cursor."""
     if isinstance(value, float):
         return f"{value:.3f}"
-    text = clean(value)
-    return printable(text)
+    return printable(clean(value))
 
 
 def printable(line: str) -> str:
     """A line, with escapes in the place of what would move a cursor or end the line."""
     return line if line.isprintable() else ascii(line)[1:-1]
+
+
+def printable_lines(text: str) -> str:
+    """Lines of ours, each as ``printable``."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -188,9 +188,8 @@ def _reap(server: Any, path: str, death: Death) -> None:
             written = written_by(directory, state.pid)
             found = events(state, death, written, of_box(path), read_reports(path))
             for event in found:
-                event["g_w_count"] = (
-                    len(workers(server)) + 1
-                )  # with this one, which was still counted
+                # With this one, which was still counted.
+                event["g_w_count"] = len(workers(server)) + 1
             settings = read_settings(state.settings)
             write(server, path, settings, found)
             if settings.deliver:  # the thread of a running worker will send them

@@ -51,7 +51,7 @@ def _known(sql: Any) -> tuple[str | None, Any]:
             if (
                 (known is not None)
                 and issubclass(kind, known)
-                and all(in_classes(kind, name) is in_classes(known, name) for name in _TEXT_METHODS)
+                and all(in_classes(kind, each) is in_classes(known, each) for each in _TEXT_METHODS)
             ):
                 return name, known
     return None, None

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
+from slowhound.event.formats import printable
 from slowhound.frames.frames import from_traceback, render
 from slowhound.redaction.masking import message
 from slowhound.redaction.plain_data import exception_text
@@ -123,8 +124,7 @@ def shown(exc: BaseException | None) -> str:
 
 
 def _message(exc: BaseException) -> str:
-    text = message(exception_text(exc) or "(it has no text)")
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(message(exception_text(exc) or "(it has no text)"))
 
 
 _guards: dict[str, Guard] = {}

@@ -19,7 +19,7 @@ from slowhound.system.os_thread import OsThread
 
 TICK = 0.25
 SHORTEST_TICK = 0.01
-SHORTEST_TURN = 0.001
+_SHORTEST_SLEEP = 0.001
 TASKS_EVERY = 1.0
 READY_WITHIN = 1.0
 
@@ -92,7 +92,7 @@ class Hound:
             pause = self._turn.tick
             with _outlive(watch):
                 # Not later than the next threshold, so that a report comes when it is due.
-                pause = min(pause, max(self._turn.scan(now) - clock.monotonic(), SHORTEST_TURN))
+                pause = min(pause, max(self._turn.scan(now) - clock.monotonic(), _SHORTEST_SLEEP))
             if now >= self._next_tasks:
                 self._next_tasks = now + TASKS_EVERY
                 self._run_tasks(_outlive)

@@ -2,8 +2,8 @@
 
 Two hundred searches, one for each row, would take 100 µs for a path of 1,000 characters. So there
 are two, for the beginnings of all rows. Most begin with a word and a separator: ``ghp_``, ``hvs.``.
-Separators are rare: the text is read from its end to its start, from separator to
-word, which takes 5 µs. The rest of a token is only matched where its beginning was found.
+Separators are rare: the text is read from its end to its start, from separator to word, which takes
+5 µs. The rest of a token is only matched where its beginning was found.
 """
 
 from __future__ import annotations

@@ -4,12 +4,11 @@ In PostgreSQL, Oracle and SQL Server all of them contain names, in MySQL none do
 them as text if no column has the name (https://sqlite.org/quirks.html#dblquote). Which of these
 runs the statement is not known here. So double quotes contain a name
 
-- where no text is allowed: beside a dot, behind words such as FROM, JOIN, INTO, AS and ``ORDER
-BY``,
-  in a call (``"f"(1)``), as an alias, and in the lists of columns of INSERT and USING;
+- where no text is allowed: beside a dot, behind words such as FROM, JOIN, INTO, AS and
+  ``ORDER BY``, in a call (``"f"(1)``), as an alias, and in the lists of columns of INSERT and
+  USING;
 - where a text would make no sense: before ``=``, ``IN``, ``IS`` or a similar word and then a
-constant
-  or a parameter (``"email" = %s``), before ``::`` and ``->``, sorted by ASC or DESC;
+  constant or a parameter (``"email" = %s``), before ``::`` and ``->``, sorted by ASC or DESC;
 - as a column of CREATE INDEX, and of CREATE TABLE where its type follows;
 - if the same name is one of those elsewhere in the statement: ``COALESCE("a", "b")`` is ambiguous.
 
