@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import http.server
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STEP_WITHIN = 20.0  # the slowest step takes 2 seconds on an idle machine
-
 
 Event = dict[str, Any]
 
