@@ -276,9 +276,8 @@ def test_mail_needs_both(watchdog: Scratch, mailbox: Mailbox, missing: str) -> N
 def test_unreachable_mail_server(watchdog: Scratch) -> None:
     """An unreachable mail server delays no request and costs no file."""
     with socket.socket() as deaf:
-        deaf.bind(
-            ("127.0.0.1", 0)
-        )  # without listen() it refuses, and no other process gets the port
+        # Without listen() it refuses, and no other process gets the port.
+        deaf.bind(("127.0.0.1", 0))
         site = watchdog(**mail_settings(deaf.getsockname()[1]))
         answer = slow(site)
         watchdog.wait_report("/gate/slow/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from slowhound.blackbox.reader import survey
 from tests.harness.recorded import TERMINAL, Event
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
@@ -30,6 +31,14 @@ def printed(site: Site) -> Counter[str]:
 def boxes(site: Site) -> list[str]:
     """The names of the existing boxes."""
     return sorted(path.name for path in site.dir.glob("boxes/*.box"))
+
+
+def heartbeats(site: Site) -> dict[int, int]:
+    """The heartbeat of each process's hound (monotonic, ns)."""
+    try:
+        return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
+    except FileNotFoundError:  # none of them has served a request so far
+        return {}
 
 
 def left_beside(site: Site) -> set[str]:

@@ -14,7 +14,7 @@ from slowhound.blackbox.reader import survey
 from slowhound.gil.holders import HOLDER_CPU_SHARE
 from slowhound.gil.unresponsive import silent_for
 from slowhound.watch.hound import TICK
-from tests.harness.accounts import check_once
+from tests.harness.accounts import check_once, heartbeats
 from tests.harness.client import Response, new_agent
 from tests.harness.recorded import READ_BY, TERMINAL, Event, Report
 from tests.harness.site import Site
@@ -52,15 +52,9 @@ SITES = {
 def wait_for_hounds(site: Site) -> None:
     """Waits until the hound of each worker has run once."""
     workers = site.worker_pids()
-
-    def boxes() -> dict[int, int]:
-        if not (site.dir / "boxes").exists():
-            return {}
-        return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
-
-    eventually(lambda: sorted(boxes()) == workers, "the boxes")
-    first = boxes()
-    eventually(lambda: all(boxes()[pid] > first[pid] for pid in workers), "the hounds")
+    eventually(lambda: sorted(heartbeats(site)) == workers, "the boxes")
+    first = heartbeats(site)
+    eventually(lambda: all(heartbeats(site)[pid] > first[pid] for pid in workers), "the hounds")
 
 
 def seconds_silent(site: Site, pid: int) -> float:

@@ -112,9 +112,8 @@ def cluster() -> Iterator[dict[str, Any]]:
                 "HOST": str(folder),
             }
         finally:
-            process.send_signal(
-                signal.SIGINT
-            )  # a fast shutdown; SIGTERM would wait for the clients
+            # A fast shutdown; SIGTERM would wait for the clients.
+            process.send_signal(signal.SIGINT)
             try:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:

@@ -186,12 +186,12 @@ def sentry() -> None:
 
 def otel() -> None:
     """Events are taken, and what can be sent is sent."""
-    from slowhound.sinks import otel as module
+    from slowhound.sinks import otel, otel_sender
     from tests.harness.otlp import http_receiver
 
-    module.TICK = 0.02
+    otel_sender.SEND_EVERY = 0.02
     with http_receiver() as received:
-        sink = module.OpenTelemetry(endpoint=received.endpoint)
+        sink = otel.OpenTelemetry(endpoint=received.endpoint)
         sink.take_event({**_report().event, "pid": 0, "ts": time.time()})
         sink.deliver(_report())
         sink.close()
@@ -200,12 +200,12 @@ def otel() -> None:
 
 def otel_grpc() -> None:
     """The same over gRPC."""
-    from slowhound.sinks import otel as module
+    from slowhound.sinks import otel, otel_sender
     from tests.harness.otlp import grpc_receiver
 
-    module.TICK = 0.02
+    otel_sender.SEND_EVERY = 0.02
     with grpc_receiver() as received:
-        sink = module.OpenTelemetry(endpoint=received.endpoint, protocol="grpc")
+        sink = otel.OpenTelemetry(endpoint=received.endpoint, protocol="grpc")
         sink.take_event({**_report().event, "pid": 0, "ts": time.time()})
         sink.deliver(_report())
         sink.close()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
-
-from slowhound.cli import main
+from tests.harness.command import slowhound
 from tests.harness.site import Site
 
 
 def watch(site: Site, *arguments: str) -> tuple[int, str]:
     """Its exit code and its error output."""
-    with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as err:
-        code = main(["watch", "--dir", str(site.dir), *arguments])
-    return code, err.getvalue()
+    done = slowhound("watch", site.dir, *arguments)
+    return done.returncode, done.stderr
 
 
 def make_slow(site: Site, view: str = "") -> None:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from slowhound.blackbox.reader import survey
+from tests.harness.accounts import heartbeats
 from tests.harness.client import Wire
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
@@ -45,14 +45,6 @@ BINDS = [
 ]
 
 
-def beats(site: Site) -> dict[int, int]:
-    """The heartbeat of each worker's hound (monotonic, ns)."""
-    try:
-        return {each.pid: each.heartbeat for each in survey(str(site.dir))[0]}
-    except FileNotFoundError:  # none of them has served a request so far
-        return {}
-
-
 def wait_sampled(site: Site) -> None:
     """Waits until the hound of each worker has taken a sample that it began after now.
 
@@ -62,11 +54,14 @@ def wait_sampled(site: Site) -> None:
     due = time.monotonic_ns() + 1_000_000_000
     workers = site.worker_pids()
     later = eventually(
-        lambda: now if all((now := beats(site)).get(pid, 0) > due for pid in workers) else None,
+        lambda: (
+            now if all((now := heartbeats(site)).get(pid, 0) > due for pid in workers) else None
+        ),
         "a run after a second",
     )
     eventually(
-        lambda: all(beats(site).get(pid, 0) > later[pid] for pid in workers), "the run after it"
+        lambda: all(heartbeats(site).get(pid, 0) > later[pid] for pid in workers),
+        "the run after it",
     )
 
 
@@ -108,7 +103,7 @@ def test_workers_are_counted(three: Site) -> None:
 
 def wait_for_all(site: Site) -> None:
     """Waits until each worker has its box, and has read all boxes since."""
-    eventually(lambda: sorted(beats(site)) == site.worker_pids(), "a box for each")
+    eventually(lambda: sorted(heartbeats(site)) == site.worker_pids(), "a box for each")
     wait_sampled(site)
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 import gunicorn
 import pytest
 
+from tests.harness.accounts import printed
 from tests.harness.client import exchange
 from tests.harness.launch import Launcher
 from tests.harness.recorded import TERMINAL
@@ -40,13 +41,6 @@ def terminals(site: Site) -> list[tuple[str, str]]:
     return [
         (e["req_user_agent"], e["req_id"]) for e in site.events() if e["event_type"] in TERMINAL
     ]
-
-
-def printed(site: Site) -> Counter[str]:
-    """The number of terminal lines of each agent."""
-    return Counter(
-        line["req_user_agent"] for line in site.lines() if line["event_type"] in TERMINAL
-    )
 
 
 def mixed_traffic(site: Site) -> list[str]:

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from slowhound.blackbox.reader import survey
 from tests.harness import uwsgi
-from tests.harness.accounts import boxes, check_once, counted, terminal_events
+from tests.harness.accounts import boxes, check_once, counted, heartbeats, terminal_events
 from tests.harness.launch import Launcher
 from tests.harness.site import Site
 from tests.harness.waiting import eventually
@@ -50,11 +49,6 @@ def site(request: pytest.FixtureRequest, serve_module: Launcher, program: Path) 
 def workers(site: Site) -> set[int]:
     """The processes that serve requests: each has a box from its first request on."""
     return {int(name.partition("-")[0]) for name in boxes(site)}
-
-
-def heartbeats(site: Site) -> dict[int, int]:
-    """The heartbeat of each process's hound."""
-    return {state.pid: state.heartbeat for state in survey(str(site.dir))[0]}
 
 
 def test_each_request_has_one_event(site: Site) -> None:

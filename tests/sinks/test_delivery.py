@@ -461,9 +461,8 @@ def test_report_that_a_peer_has_sent_is_not_sent_again(deliver: Make) -> None:
     worker.put(slow_report(2))
     eventually(lambda: got() == ["1", "2"], "the worker's own")
     assert Keeps.ends == []
-    worker.put(
-        slow_report(1, "ba9876543210", finished=finished())
-    )  # it ended before it was sampled
+    # It ended before it was sampled.
+    worker.put(slow_report(1, "ba9876543210", finished=finished()))
     worker.stop(5)
     assert got() == ["1", "2"]
     assert [report.id for report in Keeps.ends] == ["request-1.slow"]

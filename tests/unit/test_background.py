@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
@@ -31,12 +30,7 @@ from slowhound.sinks.logger import PythonLogger
 from slowhound.system import guard
 from slowhound.testing import capture_events
 from tests.harness.waiting import eventually
-
-
-def query(times: int = 1) -> None:
-    with connection.cursor() as cursor:
-        for number in range(times):
-            cursor.execute("SELECT %s", [number])
+from tests.unit.views import query
 
 
 @slowhound.task

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import slowhound
 from slowhound.event.fields import FIELDS
@@ -47,30 +48,37 @@ def test_only_what_users_import_lies_beside_the_folders() -> None:
 
 def test_map_has_each_folder_once() -> None:
     """The docstring of the package, which the tables in the docs are made from."""
-    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
-    assert folders == set(make_docs().package_map()) - {make_docs().TOP}
+    found = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+    assert found == sorted(folders())
+
+
+def contract_of(kind: str) -> dict[str, Any]:
+    """The linter's contract of this type."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (found,) = [each for each in contracts if each["type"] == kind]
+    return dict(found)
+
+
+def folders() -> list[str]:
+    """The folders of the map, from the top down."""
+    return [each for each in make_docs().package_map() if each != make_docs().TOP]
 
 
 def test_layers_of_the_linter_are_the_folders_of_the_map() -> None:
     """The order is the same: `make check` holds the imports to the map."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    contracts = project["tool"]["importlinter"]["contracts"]
-    (contract,) = [each for each in contracts if each["type"] == "layers"]
+    contract = contract_of("layers")
     assert contract["exhaustive"]
-    folders = [each for each in contract["layers"] if each not in TOP]
-    assert folders == [each for each in make_docs().package_map() if each != make_docs().TOP]
+    assert [each for each in contract["layers"] if each not in TOP] == folders()
     top = set(contract["layers"]) & TOP
     assert top == {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
 
 
 def test_no_folder_from_the_stacks_down_may_import_a_framework() -> None:
     """The linter's contract names each of them."""
-    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    contracts = pyproject["tool"]["importlinter"]["contracts"]
-    (contract,) = [each for each in contracts if each["type"] == "forbidden"]
-    folders = [each for each in make_docs().package_map() if each != make_docs().TOP]
-    lower = folders[folders.index("stacks") :]
-    assert contract["source_modules"] == [f"slowhound.{folder}" for folder in lower]
+    lower = folders()[folders().index("stacks") :]
+    modules = [f"slowhound.{folder}" for folder in lower]
+    assert contract_of("forbidden")["source_modules"] == modules
 
 
 def imports_of(path: Path) -> Iterator[str]:

@@ -405,17 +405,12 @@ def test_modules_that_the_source_refers_to_exist(name):
 
 def test_each_module_has_a_line_of_its_own():
     """A sentence that says what the module does: the table of modules is made of these."""
-    lines = {name: line for folder in make_docs().package_map() for name, line in modules(folder)}
+    docs = make_docs()
+    lines = {name: line for folder in docs.package_map() for name, line in docs.modules_of(folder)}
     odd = [name for name, line in lines.items() if not re.fullmatch(r"(?!It |This ).+\.", line)]
     assert odd == []
     twice = [name for name, line in lines.items() if list(lines.values()).count(line) > 1]
     assert twice == []
-
-
-def modules(folder: str) -> list[tuple[str, str]]:
-    """Each module of a folder of the map, with its first line."""
-    found: list[tuple[str, str]] = make_docs().modules_of(folder)
-    return found
 
 
 def test_every_hook_is_documented():

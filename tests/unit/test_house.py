@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.launch import ROOT
+from tests.harness.names_of_others import SOURCE, nodes, trees
 
-PACKAGE = ROOT / "src" / "slowhound"
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 LINES_LIMIT, FUNCTION_LIMIT = 300, 45
 # Tables, which are read row by row.
 TABLES = {"redaction/name_table.py", "event/fields.py"}
@@ -82,43 +81,44 @@ def texts() -> Iterator[Path]:
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """Each function, and its lines without the docstring."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            lines = (node.end_lineno or 0) - node.lineno + 1
+            length = (node.end_lineno or 0) - node.lineno + 1
             if ast.get_docstring(node) is not None:
-                lines -= (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
-            yield node.name, lines
+                length -= (node.body[0].end_lineno or 0) - node.body[0].lineno + 1
+            yield node.name, length
 
 
 def test_no_file_and_no_function_is_long() -> None:
     """What does not fit on a few screens does several things."""
-    for path in SOURCES:
-        name, text = str(path.relative_to(PACKAGE)), path.read_text("utf-8")
-        assert name in TABLES or text.count("\n") <= LINES_LIMIT, name
-        long = [each for each in functions(ast.parse(text)) if each[1] > FUNCTION_LIMIT]
-        assert long == [], name
+    for name, tree in trees().items():
+        length = (SOURCE / name).read_text("utf-8").count("\n")
+        assert name in TABLES or length <= LINES_LIMIT, name
+        assert [each for each in functions(tree) if each[1] > FUNCTION_LIMIT] == [], name
 
 
 def test_no_two_classes_have_one_name() -> None:
     """Whoever reads the name of a class knows which one it is."""
     found = defaultdict(list)
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for name, tree in trees().items():
+        for node in nodes(tree):
             if isinstance(node, ast.ClassDef):
-                found[node.name].append(str(path.relative_to(PACKAGE)))
+                found[node.name].append(name)
     twice = {name: files for name, files in found.items() if len(files) > 1}
     assert {name: twice[name] for name in twice if name not in ALSO_OTHERS} == {}
 
 
 def constants() -> Iterator[tuple[str, str]]:
     """Each public constant of a module, with the file; not one that is another module's."""
-    for path in SOURCES:
-        for node in ast.parse(path.read_text("utf-8")).body:
-            if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Attribute):
-                names = [each for target in node.targets for each in ast.walk(target)]
-                for each in names:
-                    if isinstance(each, ast.Name) and each.id.isupper() and each.id[0] != "_":
-                        yield each.id, str(path.relative_to(PACKAGE))
+    for name, tree in trees().items():
+        for node in tree.body:
+            if not isinstance(node, ast.Assign | ast.AnnAssign):
+                continue
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [] if isinstance(node.value, ast.Attribute) else targets
+            for each in (each for target in names for each in ast.walk(target)):
+                if isinstance(each, ast.Name) and each.id.isupper() and each.id[0] != "_":
+                    yield each.id, name
 
 
 def test_constants_say_of_what_they_are() -> None:
@@ -134,6 +134,6 @@ def test_constants_say_of_what_they_are() -> None:
 @pytest.mark.parametrize("word", WORDS)
 def test_words_are_plain(word: str) -> None:
     """Each of these was a dialect of the project's own."""
-    pattern = re.compile(rf"(?<!\w)(?:{word})(?!\w)", re.IGNORECASE)
+    pattern = re.compile(rf"(?<![^\W_])(?:{word})(?![^\W_])", re.IGNORECASE)
     found = [f"{place}: {line[:120]}" for place, line in lines() if pattern.search(line)]
     assert found == [], WORDS[word]

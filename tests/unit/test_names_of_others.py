@@ -70,7 +70,7 @@ NO_NAMES = {
     "asgiref.sync",
 }
 # Attributes and texts that are documented, Python's, or slowhound's own: by the rules of
-# harness/names.py a word like any other.
+# harness/names_of_others.py a word like any other.
 HARMLESS = {
     "*": "SLOWHOUND ROOT_URLCONF slowhound slowhound_mailbox slowhound_stopped",
     "recorder/process_kind.py": "masterpid uwsgi",  # of its API

@@ -282,7 +282,6 @@ def test_request_that_the_hooks_begin(
         struck = strike_everywhere(
             lambda at: ask(worker, f"/ok/{at}/"), kind, swallows="sync.py:handle", next_ends_it=True
         )
-    assert (
-        not EXIT_SIGNALS.unfinished
-    )  # or the signals that end the worker would be deferred for ever
+    # Or the signals that end the worker would be deferred for ever.
+    assert not EXIT_SIGNALS.unfinished
     check_one_event_each(tmp_path / "dir", lines, struck)

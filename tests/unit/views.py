@@ -34,6 +34,12 @@ def ok(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
+def query(times: int = 1) -> None:
+    with connection.cursor() as cursor:
+        for number in range(times):
+            cursor.execute("SELECT %s", [number])
+
+
 def queries(request: HttpRequest) -> HttpResponse:
     with connection.cursor() as cursor:
         for number in range(6):

@@ -265,7 +265,7 @@ def test_application_that_cannot_be_known_switches_nothing_off(
 
 
 def test_switched_off_slowhound_searches_no_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to 20,000 entries of each folder on sys.path would be read for nothing."""
+    """Up to 20,000 entries of each folder on sys.path would be read without need."""
     searches: list[bool] = []
     monkeypatch.setattr(from_django, "know_libraries", lambda: searches.append(True))
     for enabled in (False, True):

@@ -9,18 +9,12 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.management.base import BaseCommand
-from django.db import connection
 from django.test.utils import override_settings
 
 from slowhound.lifecycle.commands import UNRECORDED_COMMANDS, record_commands
 from slowhound.recorder import process
 from slowhound.testing import capture_events
-
-
-def query(times: int) -> None:
-    with connection.cursor() as cursor:
-        for number in range(times):
-            cursor.execute("SELECT %s", [number])
+from tests.unit.views import query
 
 
 class Nightly(BaseCommand):

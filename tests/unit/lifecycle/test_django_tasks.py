@@ -7,21 +7,15 @@ from typing import Any
 import django
 import pytest
 from django.core.checks import run_checks
-from django.db import connection
 from django.test.utils import override_settings
 
 import slowhound
 from slowhound.core.in_flight import current_record, in_flight
 from slowhound.lifecycle.django_tasks import record_django_tasks
 from slowhound.testing import capture_events
+from tests.unit.views import query
 
 HAS_TASKS = django.VERSION >= (6, 0)
-
-
-def query(times: int) -> None:
-    with connection.cursor() as cursor:
-        for number in range(times):
-            cursor.execute("SELECT %s", [number])
 
 
 @pytest.mark.skipif(HAS_TASKS, reason="this Django has django.tasks")

@@ -22,7 +22,7 @@ from tests.unit.on_demand.site import (
 
 @pytest.fixture
 def site(_fresh: None) -> Iterator[None]:
-    """The views above; the state of earlier tests is reset."""
+    """The views of ``site.py``; the state of earlier tests is reset."""
     closed.clear()
     users.clear()
     gates.update(entered=threading.Event(), open=threading.Event())

@@ -108,7 +108,7 @@ def writes_report(active: Recorder, record: Record) -> None:
     active.watch.reporter.again(record, slow, snapshot, judge(record).text)
 
 
-def writes_notes(active: Recorder, record: Record) -> None:
+def writes_payloads(active: Recorder, record: Record) -> None:
     who_payload(record)
     stack_payload(record, from_frame(sys._getframe()), 1.0)
 
@@ -118,7 +118,7 @@ def draws_graph(active: Recorder, record: Record) -> None:
     timings(record, whole=True)
 
 
-@pytest.mark.parametrize("does", [writes_event, writes_report, writes_notes, draws_graph])
+@pytest.mark.parametrize("does", [writes_event, writes_report, writes_payloads, draws_graph])
 def test_request_that_goes_on_harms_neither_event_nor_report(
     does: Callable[[Recorder, Record], None], active: Recorder, record: Record
 ) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import gc
 import json
 import queue
 import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -21,50 +19,9 @@ from psycopg import pq
 
 import slowhound
 from slowhound.runtime.foreign import is_foreign
+from tests.unit.runtime.strikes import TIMES, TooLong, busy, raised_by, ring, struck
 
 SOURCE = Path(slowhound.__file__).parent
-TIMES = 30
-# Seconds in which a signal or an asynchronous exception strikes, also on a loaded machine.
-STRIKES_WITHIN = 5.0
-
-
-class TooLong(Exception):
-    """Of an application."""
-
-
-def busy() -> None:
-    """Calls, loops and functions, where CPython checks for signals and other threads."""
-    count = 0
-    end = time.monotonic() + STRIKES_WITHIN
-    while time.monotonic() < end:
-        count += len(str(count))
-        list(range(3))
-
-
-def ring(*_: object) -> None:
-    raise TooLong
-
-
-def raised_by(call: Callable[[], object]) -> Exception:
-    """What comes out of a call, as a guard catches it."""
-    try:
-        call()
-    except Exception as exc:
-        return exc
-    raise AssertionError("nothing was raised")
-
-
-def struck(limited: Callable[[], object]) -> Exception:
-    """What a strike into ``busy`` raises.
-
-    Nothing is collected meanwhile: what strikes a callback of the garbage collector (Hypothesis has
-    one, say) is ignored by Python, and strikes nothing else.
-    """
-    gc.disable()
-    try:
-        return raised_by(limited)
-    finally:
-        gc.enable()
 
 
 class SaysSo(Exception):
@@ -166,6 +123,7 @@ from gevent import monkey
 monkey.patch_all()
 import threading
 from slowhound.runtime.foreign import is_foreign
+from tests.unit.runtime.strikes import TIMES, TooLong, busy, raised_by, ring, struck
 
 class Mine(Exception): pass
 

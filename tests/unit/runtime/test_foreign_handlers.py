@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from slowhound.runtime.foreign import is_foreign
-from tests.unit.runtime.test_foreign import TIMES, TooLong, busy, raised_by, ring, struck
+from tests.unit.runtime.strikes import TIMES, TooLong, busy, raised_by, ring, struck
 
 
 @pytest.fixture

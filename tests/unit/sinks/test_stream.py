@@ -63,7 +63,7 @@ def test_no_line_goes_into_a_file_that_takes_the_place(
         os.close(each)
 
 
-def test_log_that_is_opened_anew_gets_the_next_lines(piped: Piped, tmp_path: Path) -> None:
+def test_log_that_is_opened_again_gets_the_next_lines(piped: Piped, tmp_path: Path) -> None:
     """As Gunicorn and uWSGI do it, in append mode."""
     with open(tmp_path / "log", "ab") as log:
         os.dup2(log.fileno(), piped.write.descriptor)

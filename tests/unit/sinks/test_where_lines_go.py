@@ -35,7 +35,7 @@ def test_view_that_redirects_standard_output_gets_no_line_of_other_requests(
     assert (tmp_path / "out").read_text() == "of another request\n"
 
 
-def test_stream_that_is_renamed_and_made_anew_goes_on_in_the_new_file(tmp_path: Path) -> None:
+def test_stream_that_is_renamed_and_made_again_goes_on_in_the_new_file(tmp_path: Path) -> None:
     """As logrotate does it; the hound reopens it."""
     log, old = tmp_path / "access.log", tmp_path / "access.log.1"
     write, file = stream.to_file(str(log))
@@ -113,9 +113,7 @@ CHANGES: dict[str, Callable[[logging.Logger], Any]] = {
     "filter of the handler": lambda log: log.handlers[0].addFilter(NoOrders()),
     "logging.disable": lambda log: logging.disable(logging.INFO),
     "propagate": lambda log: setattr(log, "propagate", True),
-    "another formatter": lambda log: log.handlers[0].setFormatter(
-        logging.Formatter("- %(message)s")
-    ),
+    "another formatter": lambda log: log.handlers[0].setFormatter(DASHED),
     "another handler": lambda log: log.addHandler(log.handlers[0]),
     "disabled": lambda log: setattr(log, "disabled", True),
 }

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
 from slowhound.frames.frames import Stack
 from slowhound.stacks import asyncio_tasks
 from tests.harness.waiting import eventually
@@ -125,3 +127,7 @@ async def deeper(door: Door) -> None:
 
 def blocks(door: Door) -> None:
     door.wait_in_thread()
+
+
+async def by_any_thread(door: Door) -> None:
+    await sync_to_async(blocks, thread_sensitive=False)(door)

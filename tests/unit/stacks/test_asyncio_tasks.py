@@ -16,7 +16,7 @@ from slowhound.core.record import Record
 from slowhound.frames.frames import Stack
 from slowhound.stacks import asyncio_tasks, hops
 from tests.harness.waiting import eventually
-from tests.unit.stacks.doors import Door, Loop, blocks, directly, names
+from tests.unit.stacks.doors import Door, Loop, blocks, by_any_thread, directly, names
 
 READS = 3000
 
@@ -187,11 +187,7 @@ def test_job_of_a_plain_pool_shows_its_thread(loop: Loop) -> None:
 
 def test_job_that_is_done_waits_for_its_loop(loop: Loop) -> None:
     """With the loop blocked, a thread's result is not fetched: no thread is what is missing."""
-
-    async def in_any_thread(door: Door) -> None:
-        await sync_to_async(blocks, thread_sensitive=False)(door)
-
-    task = loop.start(in_any_thread)
+    task = loop.start(by_any_thread)
     blocker = loop.door()
     loop.loop.call_soon_threadsafe(blocks, blocker)
     eventually(lambda: blocker.here, "the loop is blocked")

@@ -17,7 +17,17 @@ from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 from slowhound.frames.frames import Stack
 from slowhound.stacks import asyncio_tasks
 from tests.harness.waiting import eventually
-from tests.unit.stacks.doors import Await, Door, Loop, blocks, deeper, directly, names, source_line
+from tests.unit.stacks.doors import (
+    Await,
+    Door,
+    Loop,
+    blocks,
+    by_any_thread,
+    deeper,
+    directly,
+    names,
+    source_line,
+)
 
 
 # Each is given a door, and waits for it in one way.
@@ -159,10 +169,6 @@ async def by_queue(door: Door) -> None:
 async def by_thread(door: Door) -> None:
     async with ThreadSensitiveContext():
         await sync_to_async(blocks)(door)
-
-
-async def by_any_thread(door: Door) -> None:
-    await sync_to_async(blocks, thread_sensitive=False)(door)
 
 
 def back_again(door: Door) -> None:

@@ -99,7 +99,7 @@ def test_part_that_keeps_failing_is_switched_off_and_tried_again(
     assert len(calls) == MOST_FAILURES + 1
 
 
-def test_success_begins_the_count_anew() -> None:
+def test_success_begins_the_count_again() -> None:
     """Failures that are not in a row switch nothing off."""
     outcome = iter(([1] * (MOST_FAILURES - 1) + [0]) * 3)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from slowhound import asgi
 from slowhound.core import record as records
@@ -16,27 +17,23 @@ from slowhound.core.in_flight import in_flight
 from slowhound.core.record import Record
 from slowhound.core.slow import Slow
 from slowhound.lifecycle.streamed import Body
-from slowhound.recorder import process
-from slowhound.recorder.recorder import Recorder
+from slowhound.recorder.process import Recorder, Server
 from slowhound.system import guard
 from slowhound.watch import slow_requests as module
+from tests.harness.resting import resting_recorder
 
 
-def resting_recorder(client: Client, configure: Any, slow_after: float) -> Recorder:
+@pytest.fixture
+def active(tmp_path: Path) -> Iterator[Recorder]:
     """A recorder whose hound does not run: the test calls its scans."""
-    configure(SLOW_AFTER=slow_after)
-    client.get("/")
-    active = process.get()
-    assert active is not None
-    active.hound.stop()
-    return active
+    with resting_recorder(tmp_path / "dir", Server(), SLOW_AFTER=5) as found:
+        yield found
 
 
 def test_later_samples_of_very_many_are_taken_in_turns(
-    client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
+    active: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand that began together are all due together: one scan would take 0.15 seconds."""
-    active = resting_recorder(client, configure, slow_after=3600)
     sampled: Counter[int] = Counter()
 
     def sample_again(record: Record, slow: Slow, age: float) -> None:
@@ -63,9 +60,8 @@ def test_later_samples_of_very_many_are_taken_in_turns(
 
 
 @pytest.fixture
-def watch(client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def watch(active: Recorder, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A watch whose scans the test calls, with what it has reported: numbers of records."""
-    active = resting_recorder(client, configure, slow_after=5)
     reported: list[int] = []
 
     def report(record: Record, threshold: float) -> None:
@@ -152,10 +148,9 @@ def test_parts_are_seen_by_the_middleware_and_by_asgi(monkeypatch: pytest.Monkey
 
 
 def test_record_that_cannot_be_sampled_does_not_hide_those_behind_it(
-    client: Client, configure: Any, monkeypatch: pytest.MonkeyPatch
+    active: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is wrong with one request, the others are sampled in the same scan."""
-    active = resting_recorder(client, configure, slow_after=3600)
     sampled: list[int] = []
 
     def sample_again(record: Record, slow: Slow, age: float) -> None:
