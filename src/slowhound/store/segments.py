@@ -23,7 +23,7 @@ PARQUET = re.compile(r"\d+-\d+-\d+\.parquet")
 # Of a compaction that is under way, or that a reader which died has left.
 UNFINISHED = re.compile(r"compacting-\d+-\d+\.tmp")
 # What retention removes.
-SEGMENTS = re.compile("|".join(each.pattern for each in (SEGMENT, PARQUET, UNFINISHED)))
+SEGMENTS = re.compile(f"{SEGMENT.pattern}|{PARQUET.pattern}|{UNFINISHED.pattern}")
 
 _numbers = itertools.count()
 
