@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from slowhound.config.from_django import get_config
-from slowhound.core import ids
-from slowhound.core.in_flight import snapshot_in_flight
+from slowhound.core.ids import number_of
+from slowhound.core.record import numbers
 from slowhound.recorder import process, writer
 
 
@@ -16,9 +16,8 @@ from slowhound.recorder import process, writer
 def capture_events() -> Generator[list[dict[str, Any]]]:
     """The events of the block, in order; they are not written anywhere.
 
-    Of a request or task that had begun before, only what this thread writes is among them, as where
-    the block closes its response. What an earlier test has not closed ends when Python frees it,
-    at any time, and another thread writes its event.
+    Those of requests and tasks that have begun within it, in this process: what an earlier test has
+    not closed ends when Python frees it, and what another process leaves behind when that is found.
 
     Example:
         with capture_events() as events:
@@ -34,11 +33,11 @@ def capture_events() -> Generator[list[dict[str, Any]]]:
             raise RuntimeError("slowhound is just starting: there are no events to capture yet")
         raise RuntimeError("SLOWHOUND['ENABLED'] is False: there are no events to capture")
     events: list[dict[str, Any]] = []
-    earlier = {record.id for record in snapshot_in_flight()}
-    thread = ids.get_ident()
+    first = next(numbers)
 
     def keep(event: dict[str, Any]) -> None:
-        if event.get("req_id") not in earlier or ids.get_ident() == thread:
+        req_id = event.get("req_id")  # an event that is about the whole process has none
+        if req_id is None or number_of(req_id) > first:
             events.append(event)
 
     before, writer.capture = writer.capture, keep

@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asgiref.sync import SyncToAsync
+from django.conf import settings
 
 from tests.harness.hidden_names import hide, hide_words
 
@@ -56,7 +58,9 @@ def _run(name: str, scenario: Callable[[], Any]) -> list[str]:
     for module in [each for each in sys.modules if each.partition(".")[0] == "slowhound"]:
         del sys.modules[module]
     hide_words()
-    scenario()
+    # Not the parent's: its hound would find what the child has left there.
+    with tempfile.TemporaryDirectory(prefix="slowhound-tests-") as settings.SLOWHOUND["DIR"]:
+        scenario()
     return logged
 
 

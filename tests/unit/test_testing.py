@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +23,7 @@ def streams(_request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse([b"row"])
 
 
-urlpatterns = [path("earlier/", streams), path("within/", streams)]
+urlpatterns = [path(f"{name}/", streams) for name in ("earlier", "elsewhere", "within")]
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +52,33 @@ def test_response_of_an_earlier_test_that_is_freed_within_the_block_is_not_in_it
     assert [event["req_path"] for event in events] == ["/within/"]
 
 
-def test_earlier_response_that_the_block_closes_is_in_it(client: Client) -> None:
-    """What a test has closed itself it wants to see."""
+def test_earlier_response_that_the_block_closes_is_not_in_it(client: Client) -> None:
+    """Python frees what is in a circle in the block's own thread, as if the block had done it."""
     earlier = get(client, "/earlier/")
     with capture_events() as events:
         earlier.close()
-    assert [event["req_path"] for event in events] == ["/earlier/"]
+        get(client, "/within/").close()
+    assert [event["req_path"] for event in events] == ["/within/"]
+
+
+def test_request_that_an_ended_process_has_left_is_written_and_not_captured(
+    client: Client, configure: Any
+) -> None:
+    """The event of another process is none of the block, whoever finds it."""
+    directory = configure()
+
+    def written() -> list[str]:
+        lines = [path.read_text() for path in (directory / "events").iterdir()]
+        return [json.loads(line)["req_path"] for line in "".join(lines).splitlines()]
+
+    with capture_events() as events:
+        pid = os.fork()
+        if not pid:
+            try:
+                kept = get(client, "/elsewhere/")  # noqa: F841
+            finally:
+                os._exit(0)  # with its request in flight
+        os.waitpid(pid, 0)
+        eventually(written, "the event of the ended process")
+        get(client, "/within/").close()
+    assert ([event["req_path"] for event in events], written()) == (["/within/"], ["/elsewhere/"])

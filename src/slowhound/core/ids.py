@@ -27,6 +27,11 @@ def new_id(number: int) -> str:
     return f"{_prefix}{number:012x}"
 
 
+def number_of(req_id: str) -> int:
+    """The number that ``new_id`` was given; a later request of a process has a larger one."""
+    return int(req_id[-12:], 16)
+
+
 def use_os_threads() -> None:
     """Called once a process, when its recorder starts.
 

@@ -33,7 +33,8 @@ BODILESS = (204, 304)
 # What a server's write to a client that has gone away fails with.
 CLIENT_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNABORTED)
 
-_numbers = itertools.count(1)
+# One for each record of this process, in the order in which they begin.
+numbers = itertools.count(1)
 
 
 class Owner(Enum):
@@ -135,7 +136,7 @@ class Record:
     overhead: float = 0.0  # seconds of this request that slowhound itself took
 
     def __init__(self, method: str, path: str, started: float) -> None:
-        self.number = next(_numbers)
+        self.number = next(numbers)
         self.id = ids.new_id(self.number)
         method = as_text(method)
         # A client may send any word as a method. A word as short as a real method is no secret.

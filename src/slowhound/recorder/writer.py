@@ -80,8 +80,11 @@ class Writer:
             )
 
     def write(self, event: Event) -> None:
-        """Writes a complete event of another process, which has no fields for JSON alone."""
-        self.put(self.outgoing(event, None))
+        """Writes a complete event of another process, which has no fields for JSON alone.
+
+        A test that captures events does not get it.
+        """
+        self._write(self._with_lines(event, event))
 
     def outgoing(self, event: Event, details: dict[str, Any] | None) -> Outgoing:
         """The event with its lines; ``details`` are the fields that only JSON can hold.
@@ -91,6 +94,9 @@ class Writer:
         whole = {**event, **details} if details else event
         if capture is not None:
             return Outgoing(whole, b"", "")
+        return self._with_lines(event, whole)
+
+    def _with_lines(self, event: Event, whole: Event) -> Outgoing:
         line = formats.json_line(whole) if self._needs_json else b""
         if len(line) > LARGEST_LINE:
             event, whole = formats.shortened(event), formats.shortened(whole)
@@ -103,12 +109,15 @@ class Writer:
     def put(self, outgoing: Outgoing) -> None:
         """Writes what of it is not written."""
         keep = capture  # read once: another thread may end the block
-        if keep is not None:
-            if not outgoing.stored:
-                outgoing.stored.extend(map(keep, (outgoing.whole,)))
-            return
+        if keep is None:
+            self._write(outgoing)
+        elif not outgoing.stored:
+            outgoing.stored.extend(map(keep, (outgoing.whole,)))
+
+    def _write(self, outgoing: Outgoing) -> None:
         # The segment first: it says whether the event was written, should the process die here.
-        if self.segment is not None and not outgoing.stored:
+        # What was made to be captured has no line, and its block may have ended since.
+        if self.segment is not None and outgoing.line and not outgoing.stored:
             self.segment.write(outgoing.line, outgoing.stored)
         if outgoing.text:
             self._stream(outgoing.text, outgoing.shown)

@@ -78,7 +78,13 @@ def active(configure: Any) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def record(active: Recorder) -> Iterator[Record]:
+def captured(active: Recorder) -> Iterator[list[dict[str, Any]]]:
+    with capture_events() as events_so_far:
+        yield events_so_far
+
+
+@pytest.fixture
+def record(active: Recorder, captured: list[dict[str, Any]]) -> Iterator[Record]:
     """The record of a request that has done something of each kind."""
     record = Record("GET", "/slow/", clock.monotonic() - 5.0)
     active.begin(record)
@@ -120,13 +126,16 @@ def draws_graph(active: Recorder, record: Record) -> None:
 
 @pytest.mark.parametrize("does", [writes_event, writes_report, writes_payloads, draws_graph])
 def test_request_that_goes_on_harms_neither_event_nor_report(
-    does: Callable[[Recorder, Record], None], active: Recorder, record: Record
+    does: Callable[[Recorder, Record], None],
+    active: Recorder,
+    record: Record,
+    captured: list[dict[str, Any]],
 ) -> None:
     """Fields and queries may be added and removed at each step of slowhound's code."""
-    with capture_events() as found, beside(record):
+    with beside(record):
         does(active, record)
     if does in (writes_event, writes_report):
-        (event,) = found
+        (event,) = captured
         assert event["event_type"] == "slow"
         assert event["app_field_19"] == {"a": [19]}
         assert event["db_dup_queries"] == 19 * 7
