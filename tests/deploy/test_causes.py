@@ -16,8 +16,14 @@ from slowhound.blackbox.reader import survey
 from slowhound.peers.reaper import PARENT_PATIENCE
 from slowhound.system.oom_kills import counter_file
 from tests.deploy.conftest import Deploy
-from tests.harness.accounts import boxes, check_boxes_are_of_running_workers, check_once
+from tests.harness.accounts import (
+    boxes,
+    check_boxes_are_of_running_workers,
+    check_once,
+    heartbeats,
+)
 from tests.harness.client import Wire
+from tests.harness.gil import wait_for_hounds
 from tests.harness.launch import Launcher
 from tests.harness.recorded import Event
 from tests.harness.site import Site
@@ -118,6 +124,7 @@ def test_kill_from_outside_is_a_signal(mortal: Site) -> None:
 def test_peer_leaves_an_ended_worker_to_a_slow_arbiter(deploy: Deploy) -> None:
     """A peer waits for the arbiter, which alone knows the cause, even on a busy machine."""
     site = deploy(workers=2, conf=NEVER, gunicorn_args=["--preload"], warm=True)
+    wait_for_hounds(site)
     name = new_name()
     wire = site.open(f"/gate/{name}/")
     site.gate(name).wait_entered()
@@ -127,7 +134,7 @@ def test_peer_leaves_an_ended_worker_to_a_slow_arbiter(deploy: Deploy) -> None:
         (path,) = eventually(lambda: survey(str(site.dir))[1], "its end")
         # The peer searches for ended workers each second: by now it has found this one.
         late = time.monotonic_ns() + int((PARENT_PATIENCE + 2.0) * 1e9)
-        eventually(lambda: survey(str(site.dir))[0][0].heartbeat > late, "the peer has run since")
+        eventually(lambda: max(heartbeats(site).values()) > late, "the peer has run since")
         assert survey(str(site.dir))[1] == [path]
     wire.read_what_comes()
     check_once(site, [wire.agent])
