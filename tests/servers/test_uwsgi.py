@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,15 @@ def test_recycled_workers_lose_nothing(serve_uwsgi: Serve) -> None:
     assert set(counted(site).values()) == {1}
     assert len({event["req_id"] for event in terminal_events(site)}) == len(agents)
     assert len({event["pid"] for event in site.events()}) > 2
+    # uWSGI that is told to stop while it pauses before it replaces a worker forgets the new one.
+    eventually(lambda: _all_are_replaced(site, served=8), "new workers in the place of all others")
+
+
+def _all_are_replaced(site: Site, served: int) -> bool:
+    """True once there are two workers that have requests left."""
+    requests = Counter(event["pid"] for event in site.events())
+    running = site.worker_pids()
+    return len(running) == 2 and all(requests[pid] < served for pid in running)
 
 
 def test_stop_leaves_no_box(serve_uwsgi: Serve, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_statement_is_a_frame_without_its_literals(configure: Any) -> None:
 
 def test_quick_request_has_no_profile(configure: Any) -> None:
     """No file, and no name of one; nothing is kept of it."""
-    directory = configure(SAMPLE_AFTER=5)
+    directory = configure(SAMPLE_AFTER=3600)
     with capture_events() as events:
         Client().get("/quick/")
     assert "flame" not in events[-1]
