@@ -33,7 +33,13 @@ def site(_fresh: None) -> Iterator[None]:
 
 
 @pytest.fixture
+def configure(configure: Any) -> Any:
+    """As elsewhere, but no graph is made automatically, however long a request takes."""
+    return lambda **values: configure(**{"SAMPLE_AFTER": 3600, **values})
+
+
+@pytest.fixture
 def folder(site: None, configure: Any) -> Path:
-    """The folder of the graphs. All clients may ask at any time; no graph is made automatically."""
-    found: Path = configure(FLAMES={"ALLOW": [f"{SITE}.yes"], "EVERY": 0}, SAMPLE_AFTER=3600)
+    """The folder of the graphs. All clients may ask at any time."""
+    found: Path = configure(FLAMES={"ALLOW": [f"{SITE}.yes"], "EVERY": 0})
     return found / "flames"

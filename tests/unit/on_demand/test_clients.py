@@ -59,7 +59,7 @@ def test_refused_client_gets_the_usual_response(
     """The same as without slowhound: no folder, no file, no thread is left."""
     with override_settings(MIDDLEWARE=MIDDLEWARE[1:]):
         bare = Client().get(**request_)
-    folder = configure(FLAMES={"ALLOW": allow}, SAMPLE_AFTER=3600)
+    folder = configure(FLAMES={"ALLOW": allow})
     users.append(NOBODY)
     before = threading.active_count()
     assert same(client.get(**request_), bare)
@@ -123,7 +123,7 @@ def test_staff_is_recognised_after_the_view(client: Client, configure: Any) -> N
 
 def test_interrupted_request_counts_as_a_wrong_guess(client: Client, configure: Any) -> None:
     """Otherwise any client could have one request sampled after the other."""
-    folder = configure(FLAMES={"ALLOW": ["staff"], "EVERY": 0}, SAMPLE_AFTER=3600)
+    folder = configure(FLAMES={"ALLOW": ["staff"], "EVERY": 0})
     client.cookies["sessionid"] = "x"
     users.append(STAFF)
     with pytest.raises(SystemExit):
